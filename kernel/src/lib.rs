@@ -1,0 +1,1 @@
+//! Ids, money, dates, clock: what every crate may know.

@@ -1,0 +1,1 @@
+//! Everything about calling and being called.

@@ -1,0 +1,1 @@
+//! Plans, families, cover, the benefit engine and the ledger.

@@ -1,0 +1,1 @@
+//! What tests share: databases, clock, identities, recorders, builders.
