@@ -1,1 +1,3 @@
 //! Plans, families, cover, the benefit engine and the ledger.
+
+pub mod domain;

@@ -1,0 +1,5 @@
+//! What svc-policy decides, as pure functions and values.
+//!
+//! Knows no I/O, no clock, no tonic, prost or sea-orm: whatever it needs is an argument.
+
+pub mod account;
