@@ -1,1 +1,4 @@
 //! Everything about calling and being called.
+
+pub mod identity;
+pub mod tls;
