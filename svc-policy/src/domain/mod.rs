@@ -3,3 +3,4 @@
 //! Knows no I/O, no clock, no tonic, prost or sea-orm: whatever it needs is an argument.
 
 pub mod account;
+pub mod ledger;

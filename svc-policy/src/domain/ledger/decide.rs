@@ -1,0 +1,131 @@
+//! The one way into the ledger's rules: a posting and the book it was read against go in, what is to be written
+//! comes out, or the reason why nothing is.
+
+use caremesh_kernel::HoldId;
+
+use super::book::{Book, Decision};
+use super::capture::capture;
+use super::expire::expire;
+use super::grant::{grant, restore};
+use super::hold::hold;
+use super::release::release;
+use super::reverse::reverse;
+use super::types::{Action, CoverState, Draw, LineKey, LineKind, Movement, Posting, Term, TermState};
+use super::LedgerRefusal;
+
+/// Tries a posting: versions first, then expired holds, then each movement in its order.
+///
+/// # Errors
+/// The first reason why the posting may not be written. The book is consumed either way, so that nothing of a
+/// refused posting can be kept.
+pub fn decide(mut book: Book, term: &Term, posting: &Posting) -> Result<Decision, LedgerRefusal> {
+    book.begin(&posting.event);
+    check_versions(&book, posting)?;
+    check_shape(&book, term, posting)?;
+    expire(&mut book, posting.now)?;
+    for account in posting.expected.keys() {
+        book.touch_new(*account)?;
+    }
+    for movement in &posting.movements {
+        guard(&mut book, movement)?;
+        apply(&mut book, term, posting, &movement.action)?;
+    }
+    Ok(book.close())
+}
+
+fn check_versions(book: &Book, posting: &Posting) -> Result<(), LedgerRefusal> {
+    let fresh = posting.expected.iter().all(|(id, version)| book.version(*id) == *version);
+    if fresh { Ok(()) } else { Err(LedgerRefusal::Stale) }
+}
+
+fn check_shape(book: &Book, term: &Term, posting: &Posting) -> Result<(), LedgerRefusal> {
+    let malformed = |field, rule| Err(LedgerRefusal::Malformed { field, rule });
+    if posting.movements.is_empty() {
+        return malformed("movements", "must not be empty");
+    }
+    let mut draws = posting.movements.iter().flat_map(|m| m.action.draws());
+    if draws.any(|draw| draw.amount <= 0) {
+        return malformed("legs.amount", "must be more than 0");
+    }
+    let mut draws = posting.movements.iter().flat_map(|m| m.action.draws());
+    if draws.any(|draw| draw.layer.account != draw.account.id()) {
+        return malformed("legs.layer", "must be a layer of the leg's account");
+    }
+    if book.accounts().any(|(_, account)| account.key.term != term.id && account.key.term != term.first) {
+        return malformed("legs.account", "must belong to the term");
+    }
+    Ok(())
+}
+
+fn apply(book: &mut Book, term: &Term, posting: &Posting, action: &Action) -> Result<(), LedgerRefusal> {
+    match action {
+        Action::Hold { id, expires, legs } => {
+            check_cover(term, posting, legs, true)?;
+            hold(book, posting, *id, *expires, legs)
+        }
+        Action::Capture { holds, legs, last } => {
+            check_cover(term, posting, legs, holds.is_empty())?;
+            capture(book, posting, holds, legs, *last)
+        }
+        Action::Release { holds } => release(book, holds),
+        Action::Reverse { legs, event_undone } => reverse(book, posting, legs, *event_undone),
+        Action::Restore { grant } => restore(book, posting, grant),
+        Action::Grant { grants, recovery } => grant(book, posting, grants, recovery.as_ref()),
+    }
+}
+
+/// A closed term takes no draw. A draw that no hold keeps needs cover on the day of the event; what was reserved
+/// while there was cover stays good.
+fn check_cover(term: &Term, posting: &Posting, legs: &[Draw], all_fresh: bool) -> Result<(), LedgerRefusal> {
+    if term.state == TermState::Closed && !legs.is_empty() {
+        return Err(LedgerRefusal::TermClosed);
+    }
+    let fresh = all_fresh || legs.iter().any(|draw| draw.fresh);
+    let covered = term.cover == CoverState::Covered && term.days.contains(posting.event.date);
+    if fresh && !legs.is_empty() && !covered { Err(LedgerRefusal::NoCover) } else { Ok(()) }
+}
+
+fn guard(book: &mut Book, movement: &Movement) -> Result<(), LedgerRefusal> {
+    let (revision, part, kind) = (movement.revision, movement.part, movement.action.line_kind());
+    let mut lines: Vec<u32> = movement.action.draws().map(|draw| draw.line).collect();
+    // A movement without legs (a release, a grant, a last part of nothing) is guarded as line 0.
+    if lines.is_empty() {
+        lines.push(0);
+    }
+    lines.sort_unstable();
+    lines.dedup();
+    lines.into_iter().try_for_each(|line| book.guard(LineKey { line, revision, kind, part }))
+}
+
+impl Action {
+    /// The legs of the action that name an amount.
+    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
+        let legs: &[Draw] = match self {
+            Self::Hold { legs, .. } | Self::Capture { legs, .. } | Self::Reverse { legs, .. } => legs,
+            Self::Release { .. } | Self::Restore { .. } | Self::Grant { .. } => &[],
+        };
+        legs.iter()
+    }
+
+    /// The holds the action names, which must be read before it is tried.
+    #[must_use]
+    pub fn holds(&self) -> &[HoldId] {
+        match self {
+            Self::Capture { holds, .. } | Self::Release { holds } => holds,
+            Self::Hold { .. } | Self::Reverse { .. } | Self::Restore { .. } | Self::Grant { .. } => &[],
+        }
+    }
+
+    /// Under which kind its lines are guarded.
+    #[must_use]
+    pub fn line_kind(&self) -> LineKind {
+        match self {
+            Self::Hold { .. } => LineKind::Hold,
+            Self::Capture { .. } => LineKind::Capture,
+            Self::Release { .. } => LineKind::Release,
+            Self::Reverse { .. } => LineKind::Reverse,
+            Self::Restore { .. } => LineKind::Restore,
+            Self::Grant { .. } => LineKind::Grant,
+        }
+    }
+}

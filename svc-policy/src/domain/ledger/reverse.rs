@@ -1,0 +1,38 @@
+//! Giving back what was used: to the account, layer and period it came from, never more than was captured there.
+//! It works in closed terms too, and reopens nobody else's decision.
+
+use super::book::Book;
+use super::types::{Draw, Entry, EntryKind, Posting};
+use super::LedgerRefusal;
+use crate::domain::account::Measure;
+
+/// Reverses every leg, or refuses.
+pub(super) fn reverse(
+    book: &mut Book,
+    posting: &Posting,
+    legs: &[Draw],
+    event_undone: bool,
+) -> Result<(), LedgerRefusal> {
+    for draw in legs {
+        if !event_undone && matches!(draw.account.measure, Measure::Count | Measure::Days) {
+            return Err(LedgerRefusal::CountStays { account: draw.account.id() });
+        }
+        take_back(book, draw)?;
+        let (account, layer) = (draw.account.id(), draw.layer.id());
+        let entry = Entry::blank(EntryKind::Reverse, account, layer, draw.line, posting.event.clone());
+        book.write(Entry { used: -draw.amount, ..entry })?;
+    }
+    Ok(())
+}
+
+fn take_back(book: &mut Book, draw: &Draw) -> Result<(), LedgerRefusal> {
+    let layer = draw.layer.id();
+    let Some(captured) = book.captured_mut(draw) else {
+        return Err(LedgerRefusal::MoreThanCaptured { layer, captured: 0 });
+    };
+    if captured.net < draw.amount {
+        return Err(LedgerRefusal::MoreThanCaptured { layer, captured: captured.net });
+    }
+    captured.net -= draw.amount;
+    Ok(())
+}
