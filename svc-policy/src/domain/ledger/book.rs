@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use caremesh_kernel::{AccountId, HoldId, LayerId};
+use caremesh_kernel::{AccountId, HoldId, LayerId, PostingId};
 
 use super::types::{Captured, Draw, Entry, EntryKind, Event, Hold, HoldState, LineKey};
 use super::LedgerRefusal;
@@ -13,6 +13,7 @@ use crate::domain::account::{Account, Layer};
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     event: Option<Event>,
+    movement: Option<u32>,
     accounts: BTreeMap<AccountId, Account>,
     holds: BTreeMap<HoldId, Hold>,
     captured: Vec<Captured>,
@@ -20,7 +21,7 @@ pub struct Book {
     touched: BTreeSet<AccountId>,
     changed_holds: BTreeSet<HoldId>,
     entries: Vec<Entry>,
-    lines: BTreeSet<LineKey>,
+    lines: Vec<LineKey>,
 }
 
 /// A layer after the posting.
@@ -87,7 +88,7 @@ impl Book {
     pub(super) fn account_by_id(&self, id: AccountId) -> Result<&Account, LedgerRefusal> {
         self.accounts
             .get(&id)
-            .ok_or(LedgerRefusal::Malformed { field: "grants.layer", rule: "must be of an account of the plan" })
+            .ok_or(LedgerRefusal::AccountUnknown { account: id })
     }
 
     pub(super) fn has_account(&self, id: AccountId) -> bool {
@@ -108,12 +109,12 @@ impl Book {
     }
 
     pub(super) fn hold(&self, id: HoldId) -> Result<&Hold, LedgerRefusal> {
-        self.holds.get(&id).ok_or(LedgerRefusal::HoldNotOpen { hold: id })
+        self.holds.get(&id).ok_or(LedgerRefusal::HoldUnknown { hold: id })
     }
 
     pub(super) fn hold_mut(&mut self, id: HoldId) -> Result<&mut Hold, LedgerRefusal> {
         self.changed_holds.insert(id);
-        self.holds.get_mut(&id).ok_or(LedgerRefusal::HoldNotOpen { hold: id })
+        self.holds.get_mut(&id).ok_or(LedgerRefusal::HoldUnknown { hold: id })
     }
 
     pub(super) fn add_hold(&mut self, hold: Hold) {
@@ -121,19 +122,14 @@ impl Book {
         self.holds.insert(hold.id, hold);
     }
 
-    pub(super) fn captured_mut(&mut self, draw: &Draw) -> Option<&mut Captured> {
-        let (account, layer) = (draw.account.id(), draw.layer.id());
-        self.captured.iter_mut().find(|c| c.account == account && c.layer == layer && c.line == draw.line)
+    pub(super) fn has_captured(&self, posting: PostingId) -> bool {
+        self.captured.iter().any(|captured| captured.posting == posting)
     }
 
-    /// Remembers a capture of this very posting, so that a later movement sees it.
-    pub(super) fn note_captured(&mut self, draw: &Draw) {
-        if let Some(captured) = self.captured_mut(draw) {
-            captured.net += draw.amount;
-            return;
-        }
+    pub(super) fn captured_mut(&mut self, posting: PostingId, draw: &Draw) -> Option<&mut Captured> {
         let (account, layer) = (draw.account.id(), draw.layer.id());
-        self.captured.push(Captured { account, layer, line: draw.line, net: draw.amount });
+        let same = |c: &&mut Captured| c.account == account && c.layer == layer && c.line == draw.line;
+        self.captured.iter_mut().filter(|captured| captured.posting == posting).find(same)
     }
 
     pub(super) fn layer(&self, account: AccountId, layer: LayerId) -> Result<&Layer, LedgerRefusal> {
@@ -159,9 +155,16 @@ impl Book {
         Ok(())
     }
 
+    /// Says which movement the entries to come belong to.
+    pub(super) fn enter(&mut self, movement: u32) {
+        self.movement = Some(movement);
+    }
+
     /// Guards a movement's line for ever; twice in one posting is already once too often.
     pub(super) fn guard(&mut self, key: LineKey) -> Result<(), LedgerRefusal> {
-        if self.lines.insert(key) {
+        let same = |other: &LineKey| LineKey { movement: key.movement, ..other.clone() } == key;
+        if !self.lines.iter().any(same) {
+            self.lines.push(key);
             return Ok(());
         }
         Err(LedgerRefusal::Malformed { field: "movements", rule: "must differ in line, revision, kind or part" })
@@ -184,6 +187,7 @@ impl Book {
             return Err(LedgerRefusal::RecoveryMissing { layer: layer.id, short: short(layer) });
         }
         layer.overdrawn += entry.overdrawn;
+        entry.movement = self.movement;
         self.touched.insert(entry.account);
         self.entries.push(entry);
         Ok(())
@@ -231,7 +235,7 @@ impl Book {
             .filter_map(|e| e.hold)
             .collect();
         let holds = holds.map(|hold| HoldChange { created: created.contains(&hold.id), hold }).collect();
-        Decision { accounts, holds, entries: self.entries, lines: self.lines.into_iter().collect() }
+        Decision { accounts, holds, entries: self.entries, lines: self.lines }
     }
 }
 

@@ -26,8 +26,9 @@ pub fn decide(mut book: Book, term: &Term, posting: &Posting) -> Result<Decision
     for account in posting.expected.keys() {
         book.touch_new(*account)?;
     }
-    for movement in &posting.movements {
-        guard(&mut book, movement)?;
+    for (index, movement) in (0_u32..).zip(&posting.movements) {
+        book.enter(index);
+        guard(&mut book, posting, index, movement)?;
         apply(&mut book, term, posting, &movement.action)?;
     }
     Ok(book.close())
@@ -63,30 +64,29 @@ fn apply(book: &mut Book, term: &Term, posting: &Posting, action: &Action) -> Re
             check_cover(term, posting, legs, true)?;
             hold(book, posting, *id, *expires, legs)
         }
-        Action::Capture { holds, legs, last } => {
-            check_cover(term, posting, legs, holds.is_empty())?;
-            capture(book, posting, holds, legs, *last)
+        Action::Capture { hold, legs, last } => {
+            check_cover(term, posting, legs, hold.is_none())?;
+            capture(book, posting, *hold, legs, *last)
         }
-        Action::Release { holds } => release(book, holds),
-        Action::Reverse { legs, event_undone } => reverse(book, posting, legs, *event_undone),
-        Action::Restore { grant } => restore(book, posting, grant),
+        Action::Release { hold } => release(book, posting, *hold),
+        Action::Reverse { of, legs, event_undone } => reverse(book, posting, *of, legs, *event_undone),
+        Action::Restore { grants } => grants.iter().try_for_each(|grant| restore(book, posting, grant)),
         Action::Grant { grants, recovery } => grant(book, posting, grants, recovery.as_ref()),
     }
 }
 
 /// A closed term takes no draw. A draw that no hold keeps needs cover on the day of the event; what was reserved
 /// while there was cover stays good.
-fn check_cover(term: &Term, posting: &Posting, legs: &[Draw], all_fresh: bool) -> Result<(), LedgerRefusal> {
+fn check_cover(term: &Term, posting: &Posting, legs: &[Draw], fresh: bool) -> Result<(), LedgerRefusal> {
     if term.state == TermState::Closed && !legs.is_empty() {
         return Err(LedgerRefusal::TermClosed);
     }
-    let fresh = all_fresh || legs.iter().any(|draw| draw.fresh);
     let covered = term.cover == CoverState::Covered && term.days.contains(posting.event.date);
     if fresh && !legs.is_empty() && !covered { Err(LedgerRefusal::NoCover) } else { Ok(()) }
 }
 
-fn guard(book: &mut Book, movement: &Movement) -> Result<(), LedgerRefusal> {
-    let (revision, part, kind) = (movement.revision, movement.part, movement.action.line_kind());
+fn guard(book: &mut Book, posting: &Posting, index: u32, movement: &Movement) -> Result<(), LedgerRefusal> {
+    let (revision, part, kind) = (posting.revision, movement.part, movement.action.line_kind());
     let mut lines: Vec<u32> = movement.action.draws().map(|draw| draw.line).collect();
     // A movement without legs (a release, a grant, a last part of nothing) is guarded as line 0.
     if lines.is_empty() {
@@ -94,7 +94,7 @@ fn guard(book: &mut Book, movement: &Movement) -> Result<(), LedgerRefusal> {
     }
     lines.sort_unstable();
     lines.dedup();
-    lines.into_iter().try_for_each(|line| book.guard(LineKey { line, revision, kind, part }))
+    lines.into_iter().try_for_each(|line| book.guard(LineKey { movement: index, line, revision, kind, part }))
 }
 
 impl Action {
@@ -107,12 +107,13 @@ impl Action {
         legs.iter()
     }
 
-    /// The holds the action names, which must be read before it is tried.
+    /// The hold the action names, which must be read before it is tried.
     #[must_use]
-    pub fn holds(&self) -> &[HoldId] {
+    pub fn hold(&self) -> Option<HoldId> {
         match self {
-            Self::Capture { holds, .. } | Self::Release { holds } => holds,
-            Self::Hold { .. } | Self::Reverse { .. } | Self::Restore { .. } | Self::Grant { .. } => &[],
+            Self::Capture { hold, .. } => *hold,
+            Self::Release { hold } => Some(*hold),
+            Self::Hold { .. } | Self::Reverse { .. } | Self::Restore { .. } | Self::Grant { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@
 use caremesh_kernel::{HoldId, Timestamp};
 
 use super::book::Book;
-use super::types::{Entry, EntryKind, Hold, HoldState};
+use super::types::{Entry, EntryKind, HoldState};
 use super::LedgerRefusal;
 
 /// Releases what expired holds keep of the accounts in the book.
@@ -49,11 +49,4 @@ pub(super) fn give_back(book: &mut Book, id: HoldId, kind: EntryKind) -> Result<
         });
     }
     Ok(entries)
-}
-
-impl Hold {
-    /// Whether the hold can still be captured from: open, or ended by time alone.
-    pub(super) fn is_usable(&self) -> bool {
-        self.state != HoldState::Closed
-    }
 }

@@ -18,7 +18,7 @@ pub use decide::decide;
 pub use refusal::LedgerRefusal;
 pub use types::{
     Action, Captured, CoverState, Draw, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKey, LineKind,
-    Movement, Posting, Term, TermState,
+    Movement, Posting, Source, Term, TermState,
 };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Why the ledger refuses a posting. A variant per thing that the caller would do differently; the wire's reasons
 //! are chosen in `grpc/error.rs`.
 
-use caremesh_kernel::{AccountId, HoldId, LayerId};
+use caremesh_kernel::{AccountId, HoldId, LayerId, PostingId};
 
 /// Why nothing of the posting was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,19 +35,31 @@ pub enum LedgerRefusal {
         /// The hold.
         hold: HoldId,
     },
-    /// The hold is unknown, or everything it kept was captured or released.
-    #[error("the hold is not open")]
-    HoldNotOpen {
+    /// There is no such hold, or it is another service's.
+    #[error("there is no such hold")]
+    HoldUnknown {
         /// The hold.
         hold: HoldId,
     },
-    /// A capture asks more than the holds keep, in a leg that is not marked as fresh.
+    /// Everything the hold kept was captured or released.
+    #[error("the hold is closed")]
+    HoldClosed {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// A capture asks more than the hold keeps.
     #[error("more is captured than was held")]
     MoreThanHeld {
         /// The layer.
         layer: LayerId,
-        /// What the holds keep of it.
+        /// What the hold keeps of it.
         held: i64,
+    },
+    /// The source has made no posting of this id that captured anything.
+    #[error("there is no such capture")]
+    CaptureUnknown {
+        /// The posting.
+        posting: PostingId,
     },
     /// A reversal asks more than the source captured there and has not yet reversed.
     #[error("more is reversed than was captured")]
@@ -82,6 +94,12 @@ pub enum LedgerRefusal {
         layer: LayerId,
         /// By how much use would exceed the grant.
         short: i64,
+    },
+    /// The account is not one that the plan opens.
+    #[error("the plan has no such account")]
+    AccountUnknown {
+        /// The account.
+        account: AccountId,
     },
     /// No cover on the event date.
     #[error("there is no cover on the event date")]

@@ -1,21 +1,16 @@
-//! Giving back what holds still keep, because the order was cancelled or the last part has been captured.
+//! Giving back what a hold still keeps, because the order was cancelled or the last part has been captured.
 
 use caremesh_kernel::HoldId;
 
 use super::book::Book;
 use super::expire::give_back;
-use super::types::{EntryKind, HoldState};
+use super::types::{EntryKind, HoldState, Posting};
 use super::LedgerRefusal;
 
-/// Closes the holds and gives their rest back. A hold that time has ended already is only closed.
-pub(super) fn release(book: &mut Book, holds: &[HoldId]) -> Result<(), LedgerRefusal> {
-    for id in holds {
-        if !book.hold(*id)?.is_usable() {
-            return Err(LedgerRefusal::HoldNotOpen { hold: *id });
-        }
-        release_rest(book, *id)?;
-    }
-    Ok(())
+/// Closes the hold and gives its rest back. A hold that time has ended already is only closed.
+pub(super) fn release(book: &mut Book, posting: &Posting, hold: HoldId) -> Result<(), LedgerRefusal> {
+    book.usable(hold, posting)?;
+    release_rest(book, hold)
 }
 
 /// Gives back what one hold keeps and closes it for good: not even its expired room can be captured afterwards.
@@ -25,4 +20,15 @@ pub(super) fn release_rest(book: &mut Book, id: HoldId) -> Result<(), LedgerRefu
     }
     book.hold_mut(id)?.state = HoldState::Closed;
     Ok(())
+}
+
+impl Book {
+    /// Refuses a hold that is closed, or that another service made.
+    pub(super) fn usable(&self, id: HoldId, posting: &Posting) -> Result<(), LedgerRefusal> {
+        let hold = self.hold(id)?;
+        if hold.source.service != posting.source.service {
+            return Err(LedgerRefusal::HoldUnknown { hold: id });
+        }
+        if hold.state == HoldState::Closed { Err(LedgerRefusal::HoldClosed { hold: id }) } else { Ok(()) }
+    }
 }

@@ -56,11 +56,7 @@ fn hold_id(n: u128) -> HoldId {
 }
 
 fn draw(key: &AccountKey, amount: i64) -> Draw {
-    Draw { account: key.clone(), layer: layer_key(key, LayerKind::Base), amount, line: 1, fresh: false }
-}
-
-fn fresh(key: &AccountKey, amount: i64) -> Draw {
-    Draw { fresh: true, ..draw(key, amount) }
+    Draw { account: key.clone(), layer: layer_key(key, LayerKind::Base), amount, line: 1 }
 }
 
 fn at(micros: i64) -> Timestamp {
@@ -93,11 +89,12 @@ impl Shelf {
         let movements = actions
             .into_iter()
             .enumerate()
-            .map(|(part, action)| Movement { revision: self.revision, part: u32::try_from(part).unwrap() + 1, action })
+            .map(|(part, action)| Movement { part: u32::try_from(part).unwrap(), action })
             .collect();
         Posting {
             id: PostingId::from_uuid(Uuid::from_u128(self.revision.into())),
-            source: "ord_1".to_owned(),
+            source: Source { service: "svc-claims".to_owned(), resource: "clm_1".to_owned() },
+            revision: self.revision,
             event: event(),
             movements,
             expected: self.accounts.iter().map(|(id, a)| (*id, a.version)).collect(),
@@ -117,11 +114,11 @@ impl Shelf {
             self.captured.clone(),
         );
         let decision = decide(book, term, posting)?;
-        self.keep(&decision);
+        self.keep(posting.id, &decision);
         Ok(decision)
     }
 
-    fn keep(&mut self, decision: &Decision) {
+    fn keep(&mut self, posting: PostingId, decision: &Decision) {
         for change in &decision.accounts {
             self.accounts.insert(change.account.id(), change.account.clone());
         }
@@ -129,19 +126,21 @@ impl Shelf {
             self.holds.insert(change.hold.id, change.hold.clone());
         }
         for entry in &decision.entries {
-            self.note(entry);
+            self.note(posting, entry);
             self.journal.push(entry.clone());
         }
     }
 
-    fn note(&mut self, entry: &Entry) {
+    fn note(&mut self, posting: PostingId, entry: &Entry) {
         if !matches!(entry.kind, EntryKind::Capture | EntryKind::Reverse) {
             return;
         }
-        let same = |c: &&mut Captured| c.layer == entry.layer && c.line == entry.line;
+        let posting = entry.reverses.unwrap_or(posting);
+        let same = |c: &&mut Captured| c.posting == posting && c.layer == entry.layer && c.line == entry.line;
         match self.captured.iter_mut().find(same) {
             Some(captured) => captured.net += entry.used,
             None => self.captured.push(Captured {
+                posting,
                 account: entry.account,
                 layer: entry.layer,
                 line: entry.line,
@@ -160,13 +159,20 @@ fn hold(n: u128, expires: i64, amount: i64) -> Action {
     Action::Hold { id: hold_id(n), expires: at(expires), legs: vec![draw(&pool(), amount)] }
 }
 
-fn capture(holds: &[u128], amount: i64, last: bool) -> Action {
-    let holds = holds.iter().map(|n| hold_id(*n)).collect();
-    Action::Capture { holds, legs: vec![draw(&pool(), amount)], last }
+fn capture(hold: u128, amount: i64, last: bool) -> Action {
+    Action::Capture { hold: Some(hold_id(hold)), legs: vec![draw(&pool(), amount)], last }
 }
 
-fn reverse(amount: i64) -> Action {
-    Action::Reverse { legs: vec![draw(&pool(), amount)], event_undone: false }
+fn spend(amount: i64) -> Action {
+    Action::Capture { hold: None, legs: vec![draw(&pool(), amount)], last: false }
+}
+
+fn posting_id(n: u128) -> PostingId {
+    PostingId::from_uuid(Uuid::from_u128(n))
+}
+
+fn reverse(of: u128, amount: i64) -> Action {
+    Action::Reverse { of: posting_id(of), legs: vec![draw(&pool(), amount)], event_undone: false }
 }
 
 fn shelf() -> Shelf {
@@ -191,9 +197,9 @@ fn the_first_touch_writes_the_limit_into_the_journal() {
 fn a_capture_in_parts_uses_what_was_held_and_the_last_part_releases_the_rest() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
-    shelf.post(20, vec![capture(&[1], 100, false)]).unwrap();
+    shelf.post(20, vec![capture(1, 100, false)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (200, 100, 1_000));
-    shelf.post(30, vec![capture(&[1], 50, true)]).unwrap();
+    shelf.post(30, vec![capture(1, 50, true)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 150, 1_000));
     assert_eq!(shelf.holds[&hold_id(1)].state, HoldState::Closed);
 }
@@ -202,30 +208,38 @@ fn a_capture_in_parts_uses_what_was_held_and_the_last_part_releases_the_rest() {
 fn a_closed_hold_is_not_captured_again() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
-    shelf.post(20, vec![capture(&[1], 300, false)]).unwrap();
-    let refused = shelf.post(30, vec![capture(&[1], 1, false)]).unwrap_err();
-    assert_eq!(refused, LedgerRefusal::HoldNotOpen { hold: hold_id(1) });
+    shelf.post(20, vec![capture(1, 300, false)]).unwrap();
+    let refused = shelf.post(30, vec![capture(1, 1, false)]).unwrap_err();
+    assert_eq!(refused, LedgerRefusal::HoldClosed { hold: hold_id(1) });
 }
 
 #[test]
-fn more_than_was_held_needs_a_leg_that_says_so() {
+fn more_than_was_held_is_a_movement_of_its_own() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
-    let refused = shelf.post(20, vec![capture(&[1], 301, false)]).unwrap_err();
+    let refused = shelf.post(20, vec![capture(1, 301, false)]).unwrap_err();
     assert_eq!(refused, LedgerRefusal::MoreThanHeld { layer: base(), held: 300 });
-    let legs = vec![draw(&pool(), 300), Draw { line: 2, ..fresh(&pool(), 1) }];
-    shelf.post(20, vec![Action::Capture { holds: vec![hold_id(1)], legs, last: true }]).unwrap();
+    shelf.post(20, vec![capture(1, 300, true), spend(1)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 301, 1_000));
 }
 
 #[test]
-fn an_enhancement_is_a_second_hold_and_the_older_one_is_used_first() {
+fn an_enhancement_is_a_second_hold_of_the_same_source() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(2, 100, 300)]).unwrap();
     shelf.post(11, vec![hold(1, 100, 200)]).unwrap();
-    shelf.post(20, vec![capture(&[1, 2], 350, false)]).unwrap();
+    shelf.post(20, vec![capture(2, 300, true), capture(1, 50, false)]).unwrap();
     assert_eq!(shelf.holds[&hold_id(2)].state, HoldState::Closed);
     assert_eq!(shelf.holds[&hold_id(1)].legs[0].kept(), 150);
+}
+
+#[test]
+fn the_hold_of_another_service_is_as_good_as_none() {
+    let mut shelf = shelf();
+    shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
+    let mut posting = shelf.posting(20, vec![capture(1, 300, true)]);
+    posting.source.service = "svc-pharmacy".to_owned();
+    assert_eq!(shelf.post_as(&term(), &posting).unwrap_err(), LedgerRefusal::HoldUnknown { hold: hold_id(1) });
 }
 
 #[test]
@@ -242,7 +256,7 @@ fn the_instant_of_expiry_is_already_too_late() {
 fn a_capture_that_meets_its_own_expired_hold_draws_afresh() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
-    let decision = shelf.post(200, vec![capture(&[1], 300, true)]).unwrap();
+    let decision = shelf.post(200, vec![capture(1, 300, true)]).unwrap();
     let kinds: Vec<EntryKind> = decision.entries.iter().map(|e| e.kind).collect();
     assert_eq!(kinds, [EntryKind::Expire, EntryKind::Capture]);
     assert_eq!(shelf.balance(&pool()), (0, 300, 1_000));
@@ -253,9 +267,9 @@ fn a_capture_whose_expired_room_went_to_others_is_refused_as_expired() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 900)]).unwrap();
     shelf.post(150, vec![hold(2, 500, 200)]).unwrap();
-    let refused = shelf.post(200, vec![capture(&[1], 900, true)]).unwrap_err();
+    let refused = shelf.post(200, vec![capture(1, 900, true)]).unwrap_err();
     assert_eq!(refused, LedgerRefusal::HoldExpired { hold: hold_id(1) });
-    shelf.post(200, vec![capture(&[1], 800, true)]).unwrap();
+    shelf.post(200, vec![capture(1, 800, true)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (200, 800, 1_000));
 }
 
@@ -263,18 +277,18 @@ fn a_capture_whose_expired_room_went_to_others_is_refused_as_expired() {
 fn a_released_hold_gives_everything_back_once() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
-    shelf.post(20, vec![Action::Release { holds: vec![hold_id(1)] }]).unwrap();
+    shelf.post(20, vec![Action::Release { hold: hold_id(1) }]).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 0, 1_000));
-    let again = shelf.post(30, vec![Action::Release { holds: vec![hold_id(1)] }]).unwrap_err();
-    assert_eq!(again, LedgerRefusal::HoldNotOpen { hold: hold_id(1) });
+    let again = shelf.post(30, vec![Action::Release { hold: hold_id(1) }]).unwrap_err();
+    assert_eq!(again, LedgerRefusal::HoldClosed { hold: hold_id(1) });
 }
 
 #[test]
 fn a_reversal_is_never_more_than_was_captured() {
     let mut shelf = shelf();
-    shelf.post(10, vec![capture(&[], 400, false)]).unwrap();
-    shelf.post(20, vec![reverse(300)]).unwrap();
-    let refused = shelf.post(30, vec![reverse(101)]).unwrap_err();
+    shelf.post(10, vec![spend(400)]).unwrap();
+    shelf.post(20, vec![reverse(1, 300)]).unwrap();
+    let refused = shelf.post(30, vec![reverse(1, 101)]).unwrap_err();
     assert_eq!(refused, LedgerRefusal::MoreThanCaptured { layer: base(), captured: 100 });
     assert_eq!(shelf.balance(&pool()), (0, 100, 1_000));
 }
@@ -282,20 +296,20 @@ fn a_reversal_is_never_more_than_was_captured() {
 #[test]
 fn a_reversal_and_a_new_capture_are_one_posting_that_leaves_no_gap() {
     let mut shelf = shelf();
-    shelf.post(10, vec![capture(&[], 1_000, false)]).unwrap();
-    shelf.post(20, vec![reverse(1_000), capture(&[], 1_000, false)]).unwrap();
+    shelf.post(10, vec![spend(1_000)]).unwrap();
+    shelf.post(20, vec![reverse(1, 1_000), spend(1_000)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 1_000, 1_000));
-    assert!(shelf.post(30, vec![capture(&[], 1, false), reverse(1_000)]).is_err());
+    assert!(shelf.post(30, vec![spend(1), reverse(2, 1_000)]).is_err());
 }
 
 #[test]
 fn a_reversal_works_in_a_closed_term_and_a_capture_does_not() {
     let mut shelf = shelf();
-    shelf.post(10, vec![capture(&[], 400, false)]).unwrap();
+    shelf.post(10, vec![spend(400)]).unwrap();
     let closed = Term { state: TermState::Closed, cover: CoverState::NotCovered, ..term() };
-    let posting = shelf.posting(20, vec![capture(&[], 1, false)]);
+    let posting = shelf.posting(20, vec![spend(1)]);
     assert_eq!(shelf.post_as(&closed, &posting).unwrap_err(), LedgerRefusal::TermClosed);
-    let posting = shelf.posting(20, vec![reverse(400)]);
+    let posting = shelf.posting(20, vec![reverse(1, 400)]);
     shelf.post_as(&closed, &posting).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 0, 1_000));
 }
@@ -304,8 +318,8 @@ fn a_reversal_works_in_a_closed_term_and_a_capture_does_not() {
 fn counts_come_back_only_when_the_event_did_not_happen() {
     let visits = key("VISITS", Measure::Count);
     let mut shelf = Shelf::with(vec![account(visits.clone(), 3)]);
-    shelf.post(10, vec![Action::Capture { holds: vec![], legs: vec![draw(&visits, 1)], last: true }]).unwrap();
-    let back = |event_undone| Action::Reverse { legs: vec![draw(&visits, 1)], event_undone };
+    shelf.post(10, vec![Action::Capture { hold: None, legs: vec![draw(&visits, 1)], last: true }]).unwrap();
+    let back = |event_undone| Action::Reverse { of: posting_id(1), legs: vec![draw(&visits, 1)], event_undone };
     assert_eq!(shelf.post(20, vec![back(false)]).unwrap_err(), LedgerRefusal::CountStays { account: visits.id() });
     shelf.post(20, vec![back(true)]).unwrap();
     assert_eq!(shelf.balance(&visits), (0, 0, 3));
@@ -345,7 +359,7 @@ fn no_cover_on_the_event_date_refuses_a_fresh_draw_but_not_what_was_reserved() {
     let uncovered = Term { cover: CoverState::NotCovered, ..term() };
     let posting = shelf.posting(20, vec![hold(2, 100, 1)]);
     assert_eq!(shelf.post_as(&uncovered, &posting).unwrap_err(), LedgerRefusal::NoCover);
-    let posting = shelf.posting(20, vec![capture(&[1], 300, true)]);
+    let posting = shelf.posting(20, vec![capture(1, 300, true)]);
     shelf.post_as(&uncovered, &posting).unwrap();
 }
 
@@ -361,7 +375,7 @@ fn a_layer_is_not_drawn_outside_its_days() {
 #[test]
 fn lowering_below_use_needs_a_recovery_and_heals_as_use_goes_back() {
     let mut shelf = shelf();
-    shelf.post(10, vec![capture(&[], 800, true)]).unwrap();
+    shelf.post(10, vec![spend(800)]).unwrap();
     let lower = |recovery: Option<&str>| Action::Grant {
         grants: vec![grant_of(&pool(), LayerKind::Base, -500)],
         recovery: recovery.map(ToOwned::to_owned),
@@ -370,9 +384,9 @@ fn lowering_below_use_needs_a_recovery_and_heals_as_use_goes_back() {
     assert_eq!(refused, LedgerRefusal::RecoveryMissing { layer: base(), short: 300 });
     shelf.post(20, vec![lower(Some("rcv_1"))]).unwrap();
     assert_eq!(shelf.accounts[&pool().id()].layers[0].overdrawn, 300);
-    shelf.post(30, vec![reverse(200)]).unwrap();
+    shelf.post(30, vec![reverse(1, 200)]).unwrap();
     assert_eq!(shelf.accounts[&pool().id()].layers[0].overdrawn, 100);
-    assert!(matches!(shelf.post(40, vec![capture(&[], 1, true)]), Err(LedgerRefusal::Exhausted { room: 0, .. })));
+    assert!(matches!(shelf.post(40, vec![spend(1)]), Err(LedgerRefusal::Exhausted { room: 0, .. })));
 }
 
 fn grant_of(key: &AccountKey, kind: LayerKind, amount: i64) -> Grant {
@@ -388,7 +402,7 @@ fn grant_of(key: &AccountKey, kind: LayerKind, amount: i64) -> Grant {
 }
 
 fn restore() -> Action {
-    Action::Restore { grant: grant_of(&pool(), LayerKind::Restored, 1_000) }
+    Action::Restore { grants: vec![grant_of(&pool(), LayerKind::Restored, 1_000)] }
 }
 
 #[test]
@@ -396,7 +410,7 @@ fn an_account_is_restored_once_and_only_when_it_is_exhausted() {
     let mut shelf = shelf();
     let refused = shelf.post(10, vec![restore()]).unwrap_err();
     assert_eq!(refused, LedgerRefusal::NotExhausted { account: pool().id() });
-    shelf.post(10, vec![capture(&[], 1_000, true)]).unwrap();
+    shelf.post(10, vec![spend(1_000)]).unwrap();
     shelf.post(20, vec![restore()]).unwrap();
     assert_eq!(shelf.balance(&pool()), (0, 1_000, 2_000));
     let again = shelf.post(30, vec![restore()]).unwrap_err();
@@ -406,15 +420,15 @@ fn an_account_is_restored_once_and_only_when_it_is_exhausted() {
 #[test]
 fn the_same_line_twice_in_one_posting_is_refused() {
     let mut shelf = shelf();
-    let mut posting = shelf.posting(10, vec![capture(&[], 1, true), capture(&[], 1, true)]);
-    posting.movements[1].part = 1;
+    let mut posting = shelf.posting(10, vec![spend(1), spend(1)]);
+    posting.movements[1].part = 0;
     assert!(matches!(shelf.post_as(&term(), &posting), Err(LedgerRefusal::Malformed { .. })));
 }
 
 #[test]
 fn nothing_and_less_than_nothing_are_not_amounts() {
     for amount in [0, -1] {
-        let refused = shelf().post(10, vec![capture(&[], amount, true)]);
+        let refused = shelf().post(10, vec![spend(amount)]);
         assert!(matches!(refused, Err(LedgerRefusal::Malformed { field: "legs.amount", .. })));
     }
 }
@@ -426,7 +440,7 @@ enum Step {
     Capture { which: usize, amount: i64, last: bool },
     Fresh { amount: i64 },
     Release { which: usize },
-    Reverse { amount: i64 },
+    Reverse { which: usize, amount: i64 },
     Raise { amount: i64 },
 }
 
@@ -436,7 +450,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..8_usize, 1..300_i64, any::<bool>()).prop_map(|(which, amount, last)| Step::Capture { which, amount, last }),
         (1..400_i64).prop_map(|amount| Step::Fresh { amount }),
         (0..8_usize).prop_map(|which| Step::Release { which }),
-        (1..400_i64).prop_map(|amount| Step::Reverse { amount }),
+        (0..12_usize, 1..400_i64).prop_map(|(which, amount)| Step::Reverse { which, amount }),
         (1..200_i64).prop_map(|amount| Step::Raise { amount }),
     ]
 }
@@ -447,6 +461,7 @@ struct Model {
     limit: i64,
     used: i64,
     holds: Vec<ModelHold>,
+    captures: Vec<i64>,
 }
 
 struct ModelHold {
@@ -477,7 +492,7 @@ impl Model {
             Step::Capture { which, amount, last } => self.capture(now, *which, *amount, *last),
             Step::Fresh { amount } => self.spend(now, *amount),
             Step::Release { which } => self.release(*which),
-            Step::Reverse { amount } => self.reverse(*amount),
+            Step::Reverse { which, amount } => self.reverse(*which, *amount),
             Step::Raise { amount } => {
                 self.limit += amount;
                 true
@@ -496,9 +511,14 @@ impl Model {
     fn spend(&mut self, now: i64, amount: i64) -> bool {
         let ok = self.room(now) >= amount;
         if ok {
-            self.used += amount;
+            self.use_up(amount);
         }
         ok
+    }
+
+    fn use_up(&mut self, amount: i64) {
+        self.used += amount;
+        self.captures.push(amount);
     }
 
     fn capture(&mut self, now: i64, which: usize, amount: i64, last: bool) -> bool {
@@ -510,7 +530,7 @@ impl Model {
         }
         hold.captured += amount;
         hold.closed = last || (!expired && hold.captured == hold.amount);
-        self.used += amount;
+        self.use_up(amount);
         true
     }
 
@@ -520,23 +540,22 @@ impl Model {
         true
     }
 
-    fn reverse(&mut self, amount: i64) -> bool {
-        let ok = self.used >= amount;
-        if ok {
-            self.used -= amount;
-        }
-        ok
+    fn reverse(&mut self, which: usize, amount: i64) -> bool {
+        let Some(left) = self.captures.get_mut(which).filter(|left| **left >= amount) else { return false };
+        *left -= amount;
+        self.used -= amount;
+        true
     }
 }
 
-fn action(step: &Step, now: i64, next: u128, holds: &[u128]) -> Action {
+fn action(step: &Step, now: i64, next: u128, holds: &[u128], captures: &[u128]) -> Action {
     let known = |which: &usize| holds.get(*which).copied().unwrap_or(u128::MAX);
     match step {
         Step::Hold { amount, lasts } => hold(next, now + lasts, *amount),
-        Step::Capture { which, amount, last } => capture(&[known(which)], *amount, *last),
-        Step::Fresh { amount } => capture(&[], *amount, true),
-        Step::Release { which } => Action::Release { holds: vec![hold_id(known(which))] },
-        Step::Reverse { amount } => reverse(*amount),
+        Step::Capture { which, amount, last } => capture(known(which), *amount, *last),
+        Step::Fresh { amount } => spend(*amount),
+        Step::Release { which } => Action::Release { hold: hold_id(known(which)) },
+        Step::Reverse { which, amount } => reverse(captures.get(*which).copied().unwrap_or(u128::MAX), *amount),
         Step::Raise { amount } => Action::Grant { grants: vec![grant_of(&pool(), LayerKind::Base, *amount)], recovery: None },
     }
 }
@@ -548,15 +567,18 @@ proptest! {
     ) {
         let mut shelf = shelf();
         let mut model = Model { limit: 1_000, ..Model::default() };
-        let (mut now, mut next, mut holds) = (1, 0_u128, Vec::new());
+        let (mut now, mut next, mut holds, mut captures) = (1, 0_u128, Vec::new(), Vec::new());
         for (step, wait) in history {
             now += wait;
             next += 1;
-            let ours = shelf.post(now, vec![action(&step, now, next, &holds)]);
+            let ours = shelf.post(now, vec![action(&step, now, next, &holds, &captures)]);
             let theirs = model.apply(now, &step);
             prop_assert_eq!(ours.is_ok(), theirs, "{:?} at {}: {:?}", step, now, ours.err());
             if theirs && matches!(step, Step::Hold { .. }) {
                 holds.push(next);
+            }
+            if theirs && matches!(step, Step::Capture { .. } | Step::Fresh { .. }) {
+                captures.push(next);
             }
             for layer in shelf.accounts[&pool().id()].layers.iter() {
                 prop_assert!(layer.reserved >= 0 && layer.used >= 0);

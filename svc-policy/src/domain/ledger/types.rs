@@ -55,13 +55,24 @@ pub struct Term {
     pub cover: CoverState,
 }
 
+/// Who asks for a posting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// The service that owns the resource, `svc-claims`.
+    pub service: String,
+    /// The claim, order or appointment; opaque here.
+    pub resource: String,
+}
+
 /// A posting: movements that happen together or not at all.
 #[derive(Clone, Debug)]
 pub struct Posting {
     /// Its id.
     pub id: PostingId,
-    /// The decision, order or booking that asks: opaque, owned by the asking service.
-    pub source: String,
+    /// The decision, order or booking that asks.
+    pub source: Source,
+    /// Revision of the source's decision.
+    pub revision: u32,
     /// The insured event.
     pub event: Event,
     /// What to do, in this order; a reversal stands before the capture that needs its room.
@@ -72,12 +83,10 @@ pub struct Posting {
     pub now: Timestamp,
 }
 
-/// One movement of a posting, with its place in the history of the source.
+/// One movement of a posting.
 #[derive(Clone, Debug)]
 pub struct Movement {
-    /// Revision of the source's decision, from 1.
-    pub revision: u32,
-    /// Part of that revision (a shipment, a part payment), from 1.
+    /// Which part of the revision it is: the number of the shipment, of the part payment.
     pub part: u32,
     /// What is done.
     pub action: Action,
@@ -95,31 +104,33 @@ pub enum Action {
         /// What is reserved.
         legs: Vec<Draw>,
     },
-    /// Use room: first what the named holds keep, and, in legs marked `fresh`, more.
+    /// Use room: what a hold keeps, or without a hold what is free. More than was held is a second movement.
     Capture {
-        /// The holds it consumes; none for a claim that reserved nothing.
-        holds: Vec<HoldId>,
+        /// The hold it consumes; none draws on what is free.
+        hold: Option<HoldId>,
         /// What is used.
         legs: Vec<Draw>,
-        /// True: this is the last part; what the holds still keep is released.
+        /// True: this is the last part; what the hold still keeps is released.
         last: bool,
     },
-    /// Give back what holds still keep.
+    /// Give back what a hold still keeps.
     Release {
-        /// The holds to close.
-        holds: Vec<HoldId>,
+        /// The hold to close.
+        hold: HoldId,
     },
-    /// Give back what was captured by this source, to the layer it came from.
+    /// Give back what one posting of this source captured, to the layer it came from.
     Reverse {
+        /// The posting that captured.
+        of: PostingId,
         /// What is given back.
         legs: Vec<Draw>,
         /// True when the event did not happen at all: only then do counts and days come back.
         event_undone: bool,
     },
-    /// Grant the layer that restores an exhausted account, once per account and rule.
+    /// Grant layers that restore exhausted accounts, once per account and rule.
     Restore {
-        /// The layer and its amount.
-        grant: Grant,
+        /// The layers and their amounts.
+        grants: Vec<Grant>,
     },
     /// Grant, raise or lower layers.
     Grant {
@@ -142,8 +153,6 @@ pub struct Draw {
     pub amount: i64,
     /// The source's own line number.
     pub line: u32,
-    /// In a capture: true when this leg takes room that no hold keeps. Elsewhere without meaning.
-    pub fresh: bool,
 }
 
 /// Where a hold stands.
@@ -163,10 +172,10 @@ pub struct Hold {
     /// Its id.
     pub id: HoldId,
     /// Who reserved.
-    pub source: String,
+    pub source: Source,
     /// For which event.
     pub event: Event,
-    /// When it was posted: a capture consumes older holds first.
+    /// When it was posted.
     pub posted: Timestamp,
     /// The first instant at which it is no longer good.
     pub expires: Timestamp,
@@ -215,9 +224,11 @@ impl HoldLeg {
     }
 }
 
-/// What the posting's source has captured so far and not reversed.
+/// What one posting of the source has captured and is not yet reversed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
+    /// The posting that captured.
+    pub posting: PostingId,
     /// The account it came from.
     pub account: AccountId,
     /// The layer it came from.
@@ -254,6 +265,8 @@ pub enum EntryKind {
 pub struct Entry {
     /// What it is.
     pub kind: EntryKind,
+    /// Index of the movement that wrote it; none for what the ledger did by itself (openings, expiries).
+    pub movement: Option<u32>,
     /// The account.
     pub account: AccountId,
     /// The layer.
@@ -262,6 +275,8 @@ pub struct Entry {
     pub line: u32,
     /// The hold it belongs to.
     pub hold: Option<HoldId>,
+    /// The posting whose capture it gives back.
+    pub reverses: Option<PostingId>,
     /// The insured event (of the hold, when time released it).
     pub event: Event,
     /// Difference to `granted`.
@@ -280,7 +295,8 @@ impl Entry {
     /// An entry that makes no difference yet.
     pub(super) fn blank(kind: EntryKind, account: AccountId, layer: LayerId, line: u32, event: Event) -> Self {
         let (granted, reserved, used, overdrawn) = (0, 0, 0, 0);
-        Self { kind, account, layer, line, hold: None, event, granted, reserved, used, overdrawn, recovery: None }
+        let (movement, hold, reverses, recovery) = (None, None, None, None);
+        Self { kind, movement, account, layer, line, hold, reverses, event, granted, reserved, used, overdrawn, recovery }
     }
 }
 
@@ -304,6 +320,8 @@ pub enum LineKind {
 /// Unique for ever within a source: the same share of the same line is never posted twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LineKey {
+    /// Index of the movement within the posting; the one field that is not part of the guard.
+    pub movement: u32,
     /// The source's line; 0 for a movement without lines.
     pub line: u32,
     /// Revision of the source's decision.
