@@ -33,10 +33,19 @@ pub mod policy {
 }
 
 /// `impl Validate` for every message that has rules. The generated code names packages from their root.
+#[expect(clippy::allow_attributes, clippy::collapsible_if, reason = "generated code")]
 mod validators {
     use crate as caremesh;
 
     include!(concat!(env!("OUT_DIR"), "/validate_impl.rs"));
+}
+
+/// `impl Debug` for every message with sensitive fields: their values are never shown, so that a
+/// forgotten `?request` in a log line leaks nothing.
+mod debug {
+    use crate as caremesh;
+
+    include!(concat!(env!("OUT_DIR"), "/debug_impl.rs"));
 }
 
 /// All of the contract as an encoded `FileDescriptorSet`, custom options and comments kept.

@@ -124,3 +124,32 @@ fn an_optional_id_may_be_empty_but_not_wrong() {
             .is_err()
     );
 }
+
+#[test]
+fn debug_never_shows_a_sensitive_field() {
+    let profile = policy::PersonProfile {
+        full_name: "Adaeze Canary".into(),
+        birth_date: Some(Date {
+            year: 1990,
+            month: 2,
+            day: 3,
+        }),
+        language_tag: "en-NG".into(),
+        ..Default::default()
+    };
+    let shown = format!(
+        "{:?}",
+        policy::CreatePersonRequest {
+            profile: Some(profile),
+            ..Default::default()
+        }
+    );
+    assert!(
+        !shown.contains("Canary") && !shown.contains("1990"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("en-NG") && shown.contains("[redacted]"),
+        "{shown}"
+    );
+}
