@@ -27,6 +27,7 @@
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
 
+pub mod accept;
 pub mod context;
 pub mod deadline;
 pub mod identity;
@@ -37,6 +38,7 @@ pub mod refusal;
 pub mod status;
 pub mod tls;
 
+pub use accept::accept;
 pub use context::{Action, CallContext, CallParts, Facts, Touched};
 pub use deadline::Deadline;
 pub use policy::{ContractPolicy, MethodPolicy};

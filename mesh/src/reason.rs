@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use caremesh_proto::options::v1::CommonReason;
+pub use caremesh_proto::policy::v1::PolicyReason;
 use tonic::Code;
 
 use crate::policy::ContractPolicy;
@@ -54,7 +55,9 @@ macro_rules! reason_enum {
     };
 }
 
+// Here, because neither the trait nor the enums belong to the crate of a service.
 reason_enum!(CommonReason, "caremesh.options.v1.CommonReason");
+reason_enum!(PolicyReason, "caremesh.policy.v1.PolicyReason");
 
 /// The reasons of the compiled-in contract. A contract without them cannot be built: the tests of the
 /// contract crate and of `policy.rs` fail first.
@@ -89,6 +92,15 @@ impl ReasonTable {
     pub fn by_number(&self, enum_name: &str, number: i32) -> Option<&ReasonPolicy> {
         // The tuple key wants an owned String; reasons are looked up on the error path only.
         self.by_number.get(&(enum_name.to_owned(), number))
+    }
+
+    /// Full names of the enums, in order, each once.
+    #[must_use]
+    pub fn enums(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.by_number.keys().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The reason called `name` in `domain`.
@@ -126,6 +138,12 @@ mod tests {
         assert_eq!(reason.domain, COMMON_DOMAIN);
         assert_eq!(reason.code, Code::Aborted);
         assert_eq!(reason.message, "The resource has changed since it was read.");
+    }
+
+    #[test]
+    fn every_reason_enum_of_the_contract_can_be_refused_with() {
+        assert_eq!(REASONS.enums(), [CommonReason::ENUM, PolicyReason::ENUM]);
+        assert_eq!(PolicyReason::PlanNotOnSale.policy().domain, "policy.caremesh");
     }
 
     #[test]
