@@ -6,9 +6,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
-use protox::file::{
-    ChainFileResolver, DescriptorSetFileResolver, GoogleFileResolver, IncludeFileResolver,
-};
+use protox::file::{ChainFileResolver, DescriptorSetFileResolver, GoogleFileResolver, IncludeFileResolver};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -24,18 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("caremesh.binpb"), &encoded)?;
 
     let sensitive = sensitive_messages(&compiler.descriptor_pool());
-    std::fs::write(
-        out.join("debug_impl.rs"),
-        sensitive.iter().map(debug_impl).collect::<String>(),
-    )?;
+    std::fs::write(out.join("debug_impl.rs"), sensitive.iter().map(debug_impl).collect::<String>())?;
 
     tonic_prost_build::configure()
-        .skip_debug(
-            sensitive
-                .iter()
-                .map(|message| format!(".{}", message.full_name()))
-                .collect::<Vec<_>>(),
-        )
+        .skip_debug(sensitive.iter().map(|message| format!(".{}", message.full_name())).collect::<Vec<_>>())
         .extern_path(".buf.validate", "::prost_protovalidate_types")
         .compile_well_known_types(false)
         .emit_rerun_if_changed(false)
@@ -84,10 +74,7 @@ fn debug_impl(message: &MessageDescriptor) -> String {
         "{}: oneofs are not handled",
         message.full_name()
     );
-    let module = message
-        .package_name()
-        .replace(".type.", ".r#type.")
-        .replace('.', "::");
+    let module = message.package_name().replace(".type.", ".r#type.").replace('.', "::");
     let fields: String = message
         .fields()
         .map(|field| match is_sensitive(&field) {
@@ -111,9 +98,7 @@ fn proto_files(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             let path = entry?.path();
             match path.extension() {
                 _ if path.is_dir() => folders.push(path),
-                Some(extension) if extension == "proto" => {
-                    files.push(path.strip_prefix(root)?.to_path_buf())
-                }
+                Some(extension) if extension == "proto" => files.push(path.strip_prefix(root)?.to_path_buf()),
                 _ => {}
             }
         }

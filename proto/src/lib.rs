@@ -22,18 +22,14 @@ pub mod options {
 /// svc-policy: plans, policies, persons, eligibility, benefits.
 pub mod policy {
     /// Version 1.
-    #[expect(
-        unused_qualifications,
-        clippy::allow_attributes,
-        reason = "generated code"
-    )]
+    #[expect(unused_qualifications, clippy::allow_attributes, reason = "generated code")]
     pub mod v1 {
         tonic::include_proto!("caremesh.policy.v1");
     }
 }
 
 /// `impl Validate` for every message that has rules. The generated code names packages from their root.
-#[expect(clippy::allow_attributes, clippy::collapsible_if, reason = "generated code")]
+#[expect(clippy::allow_attributes, clippy::collapsible_if, clippy::len_zero, reason = "generated code")]
 mod validators {
     use crate as caremesh;
 
