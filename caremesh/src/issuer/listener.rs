@@ -1,30 +1,20 @@
-//! A TLS listener for axum. Handshakes run beside each other, so that a silent client blocks nobody.
+//! The mesh's TLS listener in the form that axum takes.
 //! Must not know HTTP.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::serve::Listener;
+use caremesh_mesh::tls::{Connection, Incoming, listen};
+use futures::StreamExt;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::net::TcpListener;
 
-/// How long a client may take for its handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// How many handshakes may be under way.
-const MOST_HANDSHAKES: usize = 64;
-/// A pause after a failed accept (out of file descriptors), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Accepts TCP, answers with TLS.
+/// Accepts TCP, answers with TLS. Dropping it closes the port.
 pub struct TlsListener {
     address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    accepting: tokio::task::JoinHandle<()>,
+    incoming: Incoming,
 }
 
 impl TlsListener {
@@ -33,56 +23,36 @@ impl TlsListener {
     /// # Errors
     /// When the socket has no local address.
     pub fn start(socket: TcpListener, tls: Arc<ServerConfig>) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        let (sender, ready) = mpsc::channel(MOST_HANDSHAKES);
-        let accepting = tokio::spawn(accept_all(socket, TlsAcceptor::from(tls), sender));
-        Ok(Self { address, ready, accepting })
-    }
-}
-
-impl Drop for TlsListener {
-    fn drop(&mut self) {
-        // Closes the socket: the port is free for the next start.
-        self.accepting.abort();
+        Ok(Self { address: socket.local_addr()?, incoming: listen(socket, tls) })
     }
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
+    type Io = Connection;
+    type Addr = ();
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task has gone, which happens only when the runtime shuts down.
-            None => std::future::pending().await,
+    async fn accept(&mut self) -> (Connection, ()) {
+        loop {
+            match self.incoming.next().await {
+                Some(Ok(connection)) => return (connection, ()),
+                Some(Err(error)) => {
+                    tracing::debug!(error.kind = %error.kind(), "a connection to the issuer was lost");
+                }
+                // Nothing accepts any more: the runtime is shutting down.
+                None => std::future::pending().await,
+            }
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-async fn accept_all(
-    socket: TcpListener,
-    tls: TlsAcceptor,
-    ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
-    while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
-        let Ok((stream, peer)) = socket.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (tls, ready) = (tls.clone(), ready.clone());
-        tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await;
-            drop(permit);
-            if let Ok(Ok(stream)) = shaken {
-                // The receiver is gone only at shutdown; the connection is closed by the drop.
-                let _ = ready.send((stream, peer)).await;
-            }
-        });
+impl TlsListener {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
