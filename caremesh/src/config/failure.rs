@@ -13,14 +13,12 @@ pub(super) fn explain(figment: &Figment, component: &str, error: figment::Error)
 }
 
 fn sentence(figment: &Figment, component: &str, error: &figment::Error) -> String {
-    let mut keys: Vec<String> = error.path.clone();
-    if keys.first().is_none_or(|first| first != component) && !component.is_empty() {
-        keys.insert(0, component.to_owned());
-    }
-    if let Kind::UnknownField(name, _) = &error.kind {
-        if keys.last() != Some(name) {
-            keys.push(name.clone());
-        }
+    let mut keys: Vec<String> = (!component.is_empty()).then(|| component.to_owned()).into_iter().collect();
+    keys.extend(error.path.iter().cloned());
+    if let Kind::UnknownField(name, _) = &error.kind
+        && keys.last() != Some(name)
+    {
+        keys.push(name.clone());
     }
     let key = keys.join(".");
     let problem = problem(&error.kind);

@@ -48,7 +48,7 @@ impl Sources {
     /// Puts one setting above all others, as a flag does.
     #[must_use]
     pub fn with_flag(self, key: &str, value: impl Serialize) -> Self {
-        Self { figment: self.figment.merge(Serialized::global(key, value)) }
+        Self { figment: self.figment.merge(Serialized::default(key, value)) }
     }
 
     /// The settings of a component. `defaults` lie below everything else.
@@ -56,10 +56,10 @@ impl Sources {
     /// # Errors
     /// Names the setting, where it came from and what is wrong. Never the value: it may be a secret.
     pub fn component<T: DeserializeOwned>(&self, name: &str, defaults: &impl Serialize) -> Result<T> {
-        let present = Figment::from(Serialized::global(name, Dict::new()));
+        let present = Figment::from(Serialized::default(name, Dict::new()));
         let figment =
-            present.merge(Serialized::global(name, defaults)).merge(self.figment.clone());
-        figment.extract_inner_lossy(name).map_err(|error| explain(&figment, name, error))
+            present.merge(Serialized::default(name, defaults)).merge(self.figment.clone());
+        figment.focus(name).extract_lossy().map_err(|error| explain(&figment, name, error))
     }
 
     fn refuse_unknown_components(&self) -> Result<()> {

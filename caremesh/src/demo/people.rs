@@ -34,10 +34,8 @@ pub struct DemoPerson {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Given name.
-    pub given_name: String,
-    /// Family name.
-    pub family_name: String,
+    /// The contract's `AdministrativeGender` without its prefix.
+    pub gender: String,
     /// Day of birth.
     pub born: toml::value::Datetime,
     /// Which demo family the person belongs to.
@@ -96,7 +94,7 @@ mod tests {
             let of_family = people.iter().filter_map(|person| person.profile.as_ref());
             let relations: Vec<&str> =
                 of_family.filter(|it| it.family == family).map(|it| it.relation.as_str()).collect();
-            assert_eq!(relations, ["HOLDER", "SPOUSE", "CHILD", "PARENT", "PARENT_IN_LAW"]);
+            assert_eq!(relations, ["SELF", "SPOUSE", "CHILD", "PARENT", "PARENT_IN_LAW"]);
         }
     }
 

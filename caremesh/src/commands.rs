@@ -1,0 +1,27 @@
+//! From a parsed command line to the command that does it.
+//! Must not know how any of them works.
+
+use std::path::PathBuf;
+
+use crate::cli::{Cli, Command, Settings};
+use crate::exit::Failure;
+use crate::token;
+
+/// Where `up` keeps its data when nobody says otherwise.
+const DEFAULT_DATA: &str = "data";
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// With the kind of failure that becomes the exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    caremesh_mesh::tls::install_provider();
+    match cli.command {
+        Command::Token { name, settings } => token::run(&data_of(&settings), &name),
+        _ => Err(anyhow::anyhow!("not wired").into()),
+    }
+}
+
+fn data_of(settings: &Settings) -> PathBuf {
+    settings.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+}
