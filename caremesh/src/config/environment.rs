@@ -27,7 +27,10 @@ impl Environment {
                 None => (key.clone(), value_of(&text)),
             };
             let given_before = settings.iter().any(|(other, _)| *other == key);
-            ensure!(!given_before, "{key} is given twice: as a variable and as a file; {name} is one of them");
+            ensure!(
+                !given_before,
+                "{key} is given twice: as a variable and as a file; {name} is one of them"
+            );
             settings.push((key, value));
         }
         Ok(Self { settings })
@@ -36,9 +39,8 @@ impl Environment {
 
 impl Provider for Environment {
     fn metadata(&self) -> Metadata {
-        Metadata::named("the environment").interpolater(|_, keys| {
-            format!("{PREFIX}{}", keys.join("__").to_ascii_uppercase())
-        })
+        Metadata::named("the environment")
+            .interpolater(|_, keys| format!("{PREFIX}{}", keys.join("__").to_ascii_uppercase()))
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {

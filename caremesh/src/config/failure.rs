@@ -7,8 +7,7 @@ use figment::error::Kind;
 
 /// Turns figment's error into ours.
 pub(super) fn explain(figment: &Figment, component: &str, error: figment::Error) -> anyhow::Error {
-    let problems: Vec<String> =
-        error.into_iter().map(|error| sentence(figment, component, &error)).collect();
+    let problems: Vec<String> = error.into_iter().map(|error| sentence(figment, component, &error)).collect();
     anyhow!(problems.join("; "))
 }
 

@@ -57,8 +57,7 @@ impl Sources {
     /// Names the setting, where it came from and what is wrong. Never the value: it may be a secret.
     pub fn component<T: DeserializeOwned>(&self, name: &str, defaults: &impl Serialize) -> Result<T> {
         let present = Figment::from(Serialized::default(name, Dict::new()));
-        let figment =
-            present.merge(Serialized::default(name, defaults)).merge(self.figment.clone());
+        let figment = present.merge(Serialized::default(name, defaults)).merge(self.figment.clone());
         figment.focus(name).extract_lossy().map_err(|error| explain(&figment, name, error))
     }
 
@@ -71,10 +70,7 @@ impl Sources {
                 "there is no component {name:?} to set (from {origin}); there are: {}",
                 COMPONENTS.join(", ")
             );
-            ensure!(
-                matches!(value, Value::Dict(..)),
-                "{name} must be a table of settings (from {origin})"
-            );
+            ensure!(matches!(value, Value::Dict(..)), "{name} must be a table of settings (from {origin})");
         }
         Ok(())
     }
@@ -85,7 +81,8 @@ impl Sources {
 /// # Errors
 /// When a variable of ours is not text.
 pub fn process_environment() -> Result<Vec<(String, String)>> {
-    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(environment::PREFIX));
+    let ours =
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(environment::PREFIX));
     ours.map(|(name, value)| {
         let name = name.to_string_lossy().into_owned();
         let value = value.into_string().ok().with_context(|| format!("{name} is not UTF-8 text"))?;

@@ -95,7 +95,8 @@ fn a_missing_secret_file_is_named() {
 
 #[test]
 fn text_of_digits_stays_text_and_lists_are_written_as_in_toml() {
-    let variables = [("CAREMESH_POLICY__DATABASE_URL", "12345"), ("CAREMESH_POLICY__HOSTS", "[\"a\", \"b\"]")];
+    let variables =
+        [("CAREMESH_POLICY__DATABASE_URL", "12345"), ("CAREMESH_POLICY__HOSTS", "[\"a\", \"b\"]")];
     let read = policy(&sources("", &variables).expect("readable")).expect("set");
     assert_eq!((read.database_url.as_str(), read.hosts.len()), ("12345", 2));
 }

@@ -68,9 +68,10 @@ pub fn people() -> Result<Vec<DemoPerson>> {
 pub fn find(handle: &str) -> Result<DemoPerson> {
     let people = people()?;
     let known: Vec<String> = people.iter().map(|person| person.handle.clone()).collect();
-    people.into_iter().find(|person| person.handle == handle).ok_or_else(|| {
-        anyhow!("there is no demo person {handle:?}; --as takes one of: {}", known.join(", "))
-    })
+    people
+        .into_iter()
+        .find(|person| person.handle == handle)
+        .ok_or_else(|| anyhow!("there is no demo person {handle:?}; --as takes one of: {}", known.join(", ")))
 }
 
 #[cfg(test)]

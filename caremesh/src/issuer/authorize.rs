@@ -111,7 +111,8 @@ fn known_target<'a>(
     parameters: &'a Parameters,
 ) -> Result<(&'a Client, &'a str), &'static str> {
     let client_id = parameters.client_id.as_deref().unwrap_or_default();
-    let client = issuer.config.client(client_id).ok_or("No application is registered under this client_id.")?;
+    let client =
+        issuer.config.client(client_id).ok_or("No application is registered under this client_id.")?;
     let asked = parameters.redirect_uri.as_deref().unwrap_or_default();
     let registered = client.redirect_uris.iter().find(|uri| *uri == asked);
     let redirect_uri = registered.ok_or("The redirect_uri is not one that this application registered.")?;
@@ -121,7 +122,10 @@ fn known_target<'a>(
 fn check(parameters: &Parameters, client: &Client, redirect_uri: &str) -> Result<Request, Refusal> {
     let invalid = |description| Refusal { error: "invalid_request", description };
     if parameters.request.is_some() || parameters.request_uri.is_some() {
-        return Err(Refusal { error: "request_not_supported", description: "Request objects are not taken." });
+        return Err(Refusal {
+            error: "request_not_supported",
+            description: "Request objects are not taken.",
+        });
     }
     if parameters.response_type.as_deref() != Some("code") {
         let description = "response_type must be code.";

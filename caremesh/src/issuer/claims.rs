@@ -71,7 +71,12 @@ pub(super) struct IdClaims<'a> {
 impl<'a> IdClaims<'a> {
     /// Claims for the client that asked; the name only when the scope asks for the profile.
     #[must_use]
-    pub(super) fn new(token: &TokenFor<'a>, session: &'a str, auth_time_s: i64, nonce: Option<&'a str>) -> Self {
+    pub(super) fn new(
+        token: &TokenFor<'a>,
+        session: &'a str,
+        auth_time_s: i64,
+        nonce: Option<&'a str>,
+    ) -> Self {
         Self {
             iss: token.issuer,
             sub: &token.person.subject,

@@ -40,9 +40,7 @@ pub(super) fn cors(origins: &[String]) -> CorsLayer {
 /// Puts the strict headers on every answer, limits bodies and refuses other host names.
 pub(super) fn strict(router: Router<Arc<Issuer>>, url: &str) -> Router<Arc<Issuer>> {
     let host = url.trim_start_matches("https://").to_owned();
-    router
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY_BYTES))
-        .layer(from_fn_with_state(host, guard))
+    router.layer(RequestBodyLimitLayer::new(LARGEST_BODY_BYTES)).layer(from_fn_with_state(host, guard))
 }
 
 /// The host name is checked because a page of another site can point its own name at 127.0.0.1.
