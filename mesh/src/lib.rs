@@ -26,6 +26,8 @@
 //! | `reason.rs`, `refusal.rs`, `status.rs` | reasons of the contract → `Status` → reasons at the client |
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
+//! | `tls/`, `identity/` | who calls: certificates, tokens |
+//! | `telemetry/` | what operators see of a call: trace, metrics, log lines |
 
 pub mod accept;
 pub mod context;
@@ -36,6 +38,7 @@ pub mod principal;
 pub mod reason;
 pub mod refusal;
 pub mod status;
+pub mod telemetry;
 pub mod tls;
 
 pub use accept::accept;

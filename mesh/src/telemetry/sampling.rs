@@ -1,0 +1,131 @@
+//! Which traces are kept, and which spans may exist at all. The decision is the caller's if there is a
+//! caller, else a fixed share by trace id; it is taken once, before any span is made.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{
+        Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId,
+        TraceState,
+    },
+};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SamplingDecision, SamplingResult, ShouldSample};
+use tracing::{Metadata, subscriber::Interest};
+use tracing_subscriber::layer::{Context as LayerContext, Filter};
+
+use super::scope::CallScope;
+
+const MILLION: u32 = 1_000_000;
+
+/// Share of new traces that are kept, in millionths. Nothing is kept before telemetry is started.
+static KEPT_PER_MILLION: AtomicU32 = AtomicU32::new(0);
+
+pub(super) fn keep_per_million(share: u32) {
+    KEPT_PER_MILLION.store(share.min(MILLION), Ordering::Relaxed);
+}
+
+/// The same trace id gives the same answer in every process with the same share.
+fn keeps(trace_id: TraceId) -> bool {
+    let [.., a, b, c, d] = trace_id.to_bytes();
+    u32::from_be_bytes([a, b, c, d]) % MILLION < KEPT_PER_MILLION.load(Ordering::Relaxed)
+}
+
+/// A span context for a call that comes from `parent`, or starts a trace. The flag of a parent that is
+/// `trusted` is followed; another's trace id is taken over, but it cannot make us keep the trace.
+pub(super) fn begin(parent: Option<&SpanContext>, trusted: bool) -> SpanContext {
+    let trace_id = parent.map_or_else(|| RandomIdGenerator::default().new_trace_id(), SpanContext::trace_id);
+    let sampled = match parent {
+        Some(parent) if trusted => parent.is_sampled(),
+        _ => keeps(trace_id),
+    };
+    let flags = TraceFlags::default().with_sampled(sampled);
+    SpanContext::new(trace_id, RandomIdGenerator::default().new_span_id(), flags, false, TraceState::NONE)
+}
+
+/// Makes root spans carry the trace id that the scope has decided on already.
+#[derive(Debug, Default)]
+pub(super) struct ScopeIds(RandomIdGenerator);
+
+impl IdGenerator for ScopeIds {
+    fn new_trace_id(&self) -> TraceId {
+        CallScope::with_current(|scope| scope.map(|scope| scope.span().trace_id()))
+            .unwrap_or_else(|| self.0.new_trace_id())
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        self.0.new_span_id()
+    }
+}
+
+/// Follows the parent, then the scope, then the share.
+#[derive(Debug, Clone)]
+pub(super) struct ScopeSampler;
+
+impl ShouldSample for ScopeSampler {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        _name: &str,
+        _kind: &SpanKind,
+        _attributes: &[KeyValue],
+        _links: &[Link],
+    ) -> SamplingResult {
+        let parent = parent.map(|context| context.span().span_context().clone()).filter(SpanContext::is_valid);
+        let scope = || CallScope::with_current(|scope| scope.map(CallScope::is_sampled));
+        // The scope first: at the edge it overrules a stranger's flag.
+        let kept = scope().or_else(|| parent.map(|p| p.is_sampled())).unwrap_or_else(|| keeps(trace_id));
+        SamplingResult {
+            decision: if kept { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop },
+            attributes: Vec::new(),
+            trace_state: TraceState::NONE,
+        }
+    }
+}
+
+/// Lets a span exist only where it will be kept, and only our own: other crates' spans may hold SQL
+/// text or headers, and the exporter's own transport would trace itself. Events never become part of
+/// a span: their fields are meant for the log.
+#[derive(Debug, Clone)]
+pub(super) struct OwnSpans;
+
+fn is_own_span(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().starts_with("caremesh")
+}
+
+impl<S> Filter<S> for OwnSpans {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &LayerContext<'_, S>) -> bool {
+        is_own_span(metadata) && CallScope::with_current(|scope| scope.is_none_or(CallScope::is_sampled))
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_own_span(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(sampled: bool) -> SpanContext {
+        let flags = TraceFlags::default().with_sampled(sampled);
+        SpanContext::new(TraceId::from_bytes([7; 16]), SpanId::from_bytes([9; 8]), flags, true, TraceState::NONE)
+    }
+
+    #[test]
+    fn trusted_parent_decides_and_strangers_flag_does_not() {
+        assert!(begin(Some(&remote(true)), true).is_sampled());
+        assert!(!begin(Some(&remote(false)), true).is_sampled());
+        // The share is 0 in this process.
+        assert!(!begin(Some(&remote(true)), false).is_sampled());
+        assert_eq!(begin(Some(&remote(true)), false).trace_id(), TraceId::from_bytes([7; 16]));
+    }
+
+    #[test]
+    fn call_without_parent_starts_a_trace_with_ids() {
+        let span = begin(None, true);
+        assert!(span.is_valid());
+        assert_ne!(span.trace_id(), begin(None, true).trace_id());
+    }
+}
