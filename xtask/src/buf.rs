@@ -142,10 +142,10 @@ mod tests {
     #[test]
     fn buf_refuses_to_take_a_field_away() {
         let Some(judge) = Judge::of_the_contract() else { return };
-        assert_eq!(judge.run(&["build", "--output", "released.binpb"]), Ok(()));
-        assert_eq!(judge.run(&["breaking", "--against", "released.binpb"]), Ok(()));
+        assert_eq!(judge.run(&["build", "proto", "--output", "released.binpb"]), Ok(()));
+        assert_eq!(judge.run(&["breaking", "proto", "--against", "released.binpb"]), Ok(()));
         judge.change("int64 minor_units = 2;", "");
-        let said = judge.run(&["breaking", "--against", "released.binpb"]).unwrap_err();
+        let said = judge.run(&["breaking", "proto", "--against", "released.binpb"]).unwrap_err();
         assert!(said.contains("minor_units"), "{said}");
     }
 
