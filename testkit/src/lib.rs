@@ -1,1 +1,3 @@
 //! What tests share: databases, clock, identities, recorders, builders.
+
+pub mod database;

@@ -1,0 +1,209 @@
+//! Opens the pools of a store: one for reading, one for writing, set as safely as each database allows.
+//! Must not know tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caremesh_kernel::{Clock, IdSource, SystemClock, SystemIds};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use secrecy::ExposeSecret;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::faults::Faults;
+use crate::{Config, Error, Kind, guard};
+
+/// Connections are replaced after this time, so that a server's fail-over and changed settings reach every one.
+const MAX_LIFETIME: Duration = Duration::from_secs(600);
+/// A connection idle for this long is asked for a sign of life before use; a busy one never is.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
+
+/// A store: a pool for reading, a pool for writing, and the transactions under way. A cheap clone.
+///
+/// The pools are not public: reads go through [`Db::read`], which wants a call context; writes through [`Db::write`], whose
+/// transactions a dropped request cannot drop.
+#[derive(Clone)]
+pub struct Db {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) kind: Kind,
+    pub(crate) config: Config,
+    pub(crate) read: DatabaseConnection,
+    pub(crate) write: DatabaseConnection,
+    pub(crate) transactions: TaskTracker,
+    pub(crate) parts: Parts,
+    /// Wakes the relay and the sealer of this process after a commit.
+    pub(crate) commits: Notify,
+}
+
+/// What a store takes from its surroundings. The default is the machine's clock, fresh ids and no faults.
+#[derive(Clone)]
+pub struct Parts {
+    /// Gives each transaction its one instant.
+    pub clock: Arc<dyn Clock>,
+    /// Gives outbox and audit rows their ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Breaks transactions at named points, for tests of recovery.
+    pub faults: Faults,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), faults: Faults::none() }
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Db").field("kind", &self.inner.kind).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Opens both pools and proves with one connection each that the database answers. A missing SQLite file is created.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a wrong value, [`Error::Unreachable`] when the database does not answer.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        Self::connect_with(config, Parts::default()).await
+    }
+
+    /// [`Db::connect`] with surroundings of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Db::connect`].
+    pub async fn connect_with(config: Config, parts: Parts) -> Result<Self, Error> {
+        config.validate()?;
+        let kind = config.kind()?;
+        // The writer first: it creates the SQLite file and turns its journal to WAL.
+        let write = open(write_options(&config, kind)).await?;
+        let read = open(read_options(&config, kind)).await?;
+        let transactions = TaskTracker::new();
+        Ok(Self {
+            inner: Arc::new(Inner { kind, config, read, write, transactions, parts, commits: Notify::new() }),
+        })
+    }
+
+    /// Which database this store runs on.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// Asks both pools for a sign of life: for readiness.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] or [`Error::Unreachable`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.inner.read.ping().await?;
+        self.inner.write.ping().await?;
+        Ok(())
+    }
+
+    /// A transaction was committed: there may be outbox rows to place and audit rows to seal.
+    pub(crate) fn committed(&self) {
+        self.inner.commits.notify_waiters();
+    }
+
+    /// Refuses new writes, waits for the transactions under way at most `limit`, then closes the pools.
+    ///
+    /// Returns whether every transaction ended in time.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.inner.transactions.close();
+        let ended = tokio::time::timeout(limit, self.inner.transactions.wait()).await.is_ok();
+        for pool in [&self.inner.read, &self.inner.write] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::warn!(error = %Error::from(error), "a database pool did not close cleanly");
+            }
+        }
+        ended
+    }
+}
+
+pub(crate) async fn open(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
+    Database::connect(options).await.map_err(|error| match Error::from(error) {
+        Error::Refused(source) => Error::Unreachable(source),
+        other => other,
+    })
+}
+
+fn common(config: &Config, kind: Kind, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(config.url.expose_secret());
+    options
+        .max_connections(connections)
+        .acquire_timeout(config.acquire_timeout(kind))
+        // Statement text in logs and spans could carry what a person wrote.
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false);
+    options
+}
+
+fn write_options(config: &Config, kind: Kind) -> ConnectOptions {
+    match kind {
+        Kind::Sqlite => sqlite(config, 1, false),
+        Kind::Postgres => postgres(config, config.write_connections, false),
+    }
+}
+
+fn read_options(config: &Config, kind: Kind) -> ConnectOptions {
+    match kind {
+        Kind::Sqlite => sqlite(config, config.read_connections, true),
+        Kind::Postgres => postgres(config, config.read_connections, true),
+    }
+}
+
+fn sqlite(config: &Config, connections: u32, reader: bool) -> ConnectOptions {
+    let mut options = common(config, Kind::Sqlite, connections);
+    let busy = config.acquire_timeout(Kind::Sqlite);
+    options
+        .test_before_acquire(false)
+        // A file does not go away: closing and opening it again would only drop the page cache.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .map_sqlx_sqlite_opts(move |opts| sqlite_pragmas(opts, busy, reader));
+    options
+}
+
+fn sqlite_pragmas(options: SqliteConnectOptions, busy: Duration, reader: bool) -> SqliteConnectOptions {
+    let options = options
+        .create_if_missing(!reader)
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL: an acknowledged commit survives a power cut, which NORMAL does not promise in WAL mode.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(busy);
+    if reader { options.pragma("query_only", "ON") } else { options }
+}
+
+fn postgres(config: &Config, connections: u32, reader: bool) -> ConnectOptions {
+    let mut options = common(config, Kind::Postgres, connections);
+    let idle_ms = config.idle_in_transaction_ms.to_string();
+    options
+        .statement_timeout(config.statement_timeout())
+        .max_lifetime(MAX_LIFETIME)
+        .test_before_acquire_if_idle_for(PING_AFTER_IDLE)
+        .map_sqlx_postgres_opts(move |opts| {
+            let read_only = if reader { "on" } else { "off" };
+            opts.statement_cache_capacity(STATEMENTS_CACHED).options([
+                ("idle_in_transaction_session_timeout", idle_ms.as_str()),
+                ("default_transaction_read_only", read_only),
+            ])
+        });
+    if !reader {
+        options.map_sqlx_postgres_pool_opts(guard::on_release);
+    }
+    options
+}
+
+/// Two connections, one of which holds the advisory lock: a migration may rewrite a large table.
+pub(crate) fn migration_options(config: &Config) -> ConnectOptions {
+    let mut options = common(config, Kind::Postgres, 2);
+    options.acquire_timeout(Duration::from_secs(10)).statement_timeout(Duration::from_secs(600));
+    options
+}
+
+/// A batch has one text per number of its statements, so a busy service knows more texts than sqlx's default of 100.
+const STATEMENTS_CACHED: usize = 256;
