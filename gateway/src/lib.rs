@@ -1,1 +1,32 @@
-//! The browser and partner edge.
+//! The browser and partner edge: grpc-web and native gRPC come in on one TLS port, are checked, and go
+//! on as bytes. It never decodes a domain message and knows no service by name.
+//!
+//! # Where a call goes, in the order of `edge.rs`
+//!
+//! `accept/` (connections) → `steps/cors.rs` → `steps/speech.rs` (plain HTTP leaves to `files.rs`) →
+//! tonic-web → `steps/route.rs` → `steps/address.rs` → `steps/deadline.rs` → `steps/authenticate.rs` →
+//! `steps/principal_limit.rs` → `steps/exposure.rs` → `forward/` or `own.rs`
+//!
+//! # Where the routes come from
+//!
+//! `upstream/keep.rs` holds the connections, `upstream/learn.rs` asks over reflection what is served,
+//! `routing.rs` makes the table, `own.rs` shows all of it as one reflection and health service.
+
+mod accept;
+mod admin;
+mod config;
+mod edge;
+mod files;
+mod forward;
+mod frame;
+mod limits;
+mod own;
+mod refuse;
+mod routing;
+mod serve;
+mod steps;
+mod upstream;
+
+pub use config::{ConfigError, Drain, GatewayConfig, Limits, ReflectionAccess};
+pub use limits::Rate;
+pub use serve::{Error, Gateway, Parts, serve};

@@ -1,0 +1,284 @@
+//! What an operator can set about the gateway, checked once at start.
+//! Must not know how anything of it is used.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::limits::Rate;
+use crate::steps::cors::origin;
+
+/// A value that the gateway cannot start with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("gateway.{field}: {rule}")]
+pub struct ConfigError {
+    /// The key, as in the configuration file.
+    pub field: String,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl ConfigError {
+    fn new(field: impl Into<String>, rule: &'static str) -> Self {
+        Self { field: field.into(), rule }
+    }
+}
+
+/// The gateway's configuration. Every key has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Where browsers, partners and grpcurl come in, by TLS. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Health, readiness and metrics, in plain text. Keep it on loopback or inside the cluster.
+    pub admin_listen: SocketAddr,
+    /// Upstream name (`svc-policy`, as in its certificate) → URL (`https://host:port`; `http://` is
+    /// without TLS and for tests).
+    pub upstreams: BTreeMap<String, String>,
+    /// Connections held to each upstream. 1 to 64.
+    pub upstream_connections: usize,
+    /// Origins of pages that may call from another host, `https://app.example.org`. Pages that the
+    /// gateway serves itself need no entry.
+    pub allowed_origins: Vec<String>,
+    /// Folder of the web app. Without it every plain HTTP path is unknown.
+    pub static_folder: Option<PathBuf>,
+    /// Origins that pages of `static_folder` may connect to besides the gateway: the sign-in service.
+    pub connect_origins: Vec<String>,
+    /// Who may read the contract over reflection.
+    pub reflection: ReflectionAccess,
+    /// Limits.
+    pub limits: Limits,
+    /// How the gateway stops.
+    pub drain: Drain,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8443).into(),
+            admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
+            upstreams: BTreeMap::new(),
+            upstream_connections: 2,
+            allowed_origins: Vec::new(),
+            static_folder: None,
+            connect_origins: Vec::new(),
+            reflection: ReflectionAccess::Operators,
+            limits: Limits::default(),
+            drain: Drain::default(),
+        }
+    }
+}
+
+/// Who may list and describe services through the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReflectionAccess {
+    /// Without credentials: a laptop, a sandbox for partners.
+    Anyone,
+    /// Callers with the operator's role.
+    Operators,
+    /// Nobody; the method is unknown.
+    Nobody,
+}
+
+/// What the edge takes from one caller, and in all.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls of one address (one IPv6 network of 64 bits), with or without credentials.
+    pub address_rate: Rate,
+    /// Calls of one person, partner organisation or service.
+    pub principal_rate: Rate,
+    /// Addresses and callers remembered, each. 1,000 or more.
+    pub remembered_keys: usize,
+    /// The largest message in bytes. 1 KiB to 64 MiB. Services have their own limit besides.
+    pub max_message_bytes: usize,
+    /// All request messages together that wait for their last byte. At least `max_message_bytes`.
+    pub max_waiting_bytes: usize,
+    /// Open connections in all; more wait in the listener's queue.
+    pub max_connections: usize,
+    /// Open connections of one address; more are closed.
+    pub max_connections_per_address: usize,
+    /// Calls at once on one HTTP/2 connection.
+    pub max_streams_per_connection: u32,
+    /// From the end of the TLS handshake to the end of the first request's headers; on HTTP/1.1 also
+    /// between two requests.
+    pub header_timeout_ms: u64,
+    /// After this time a connection is asked to end, so that clients spread over replicas.
+    pub max_connection_age_s: u64,
+    /// The deadline of a call to a method that is not known.
+    pub unknown_deadline_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            address_rate: rate(200, 400),
+            principal_rate: rate(100, 200),
+            remembered_keys: 100_000,
+            max_message_bytes: 4 << 20,
+            max_waiting_bytes: 256 << 20,
+            max_connections: 10_000,
+            max_connections_per_address: 200,
+            max_streams_per_connection: 200,
+            header_timeout_ms: 10_000,
+            max_connection_age_s: 600,
+            unknown_deadline_ms: 10_000,
+        }
+    }
+}
+
+const fn rate(per_second: u32, burst: u32) -> Rate {
+    let Some(per_second) = NonZeroU32::new(per_second) else { return ONE };
+    let Some(burst) = NonZeroU32::new(burst) else { return ONE };
+    Rate { per_second, burst }
+}
+
+const ONE: Rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+
+impl Limits {
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    pub(crate) fn max_connection_age(&self) -> Duration {
+        Duration::from_secs(self.max_connection_age_s)
+    }
+
+    pub(crate) fn unknown_deadline(&self) -> Duration {
+        Duration::from_millis(self.unknown_deadline_ms)
+    }
+}
+
+/// How the gateway stops.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// Not ready, but still serving, so that load balancers stop sending first.
+    pub notice_ms: u64,
+    /// How long calls that run may take to end; what runs longer is cut off.
+    pub limit_ms: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { notice_ms: 0, limit_ms: 25_000 }
+    }
+}
+
+impl Drain {
+    pub(crate) fn notice(&self) -> Duration {
+        Duration::from_millis(self.notice_ms)
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_millis(self.limit_ms)
+    }
+}
+
+impl GatewayConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first key that breaks its rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.upstream_urls()?;
+        self.origins("allowed_origins", &self.allowed_origins)?;
+        self.origins("connect_origins", &self.connect_origins)?;
+        if !(1..=64).contains(&self.upstream_connections) {
+            return Err(ConfigError::new("upstream_connections", "must be 1 to 64"));
+        }
+        if self.static_folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
+            return Err(ConfigError::new("static_folder", "must be a folder"));
+        }
+        self.limits.check()
+    }
+
+    /// The upstreams by name.
+    ///
+    /// # Errors
+    /// A URL that is none, or is not `http` or `https`.
+    pub(crate) fn upstream_urls(&self) -> Result<Vec<(String, Uri)>, ConfigError> {
+        let urls = self.upstreams.iter().map(|(name, url)| match upstream_url(url) {
+            Some(url) => Ok((name.clone(), url)),
+            None => Err(ConfigError::new(
+                format!("upstreams.{name}"),
+                "must be https://host:port or http://host:port",
+            )),
+        });
+        urls.collect()
+    }
+
+    /// Origins as header values.
+    pub(crate) fn origins(&self, field: &str, origins: &[String]) -> Result<Vec<HeaderValue>, ConfigError> {
+        let rule = "must be an origin as browsers write it, https://host or https://host:port";
+        let values = origins.iter().map(|it| origin(it).ok_or_else(|| ConfigError::new(field, rule)));
+        values.collect()
+    }
+}
+
+fn upstream_url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let known = matches!(url.scheme_str(), Some("http" | "https"));
+    let bare = url.path_and_query().is_none_or(|path| path.as_str() == "/");
+    (known && bare && url.host().is_some()).then_some(url)
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.remembered_keys >= 1_000, "remembered_keys", "must be 1000 or more"),
+            (
+                (1 << 10..=64 << 20).contains(&self.max_message_bytes),
+                "max_message_bytes",
+                "must be 1 KiB to 64 MiB",
+            ),
+            (
+                self.max_waiting_bytes >= self.max_message_bytes,
+                "max_waiting_bytes",
+                "must be max_message_bytes or more",
+            ),
+            (self.max_connections > 0, "max_connections", "must be 1 or more"),
+            (self.max_connections_per_address > 0, "max_connections_per_address", "must be 1 or more"),
+            (self.max_streams_per_connection > 0, "max_streams_per_connection", "must be 1 or more"),
+            (self.header_timeout_ms > 0, "header_timeout_ms", "must be 1 or more"),
+            (self.max_connection_age_s > 0, "max_connection_age_s", "must be 1 or more"),
+            (self.unknown_deadline_ms > 0, "unknown_deadline_ms", "must be 1 or more"),
+        ];
+        match rules.iter().find(|(holds, ..)| !holds) {
+            Some((_, field, rule)) => Err(ConfigError::new(format!("limits.{field}"), rule)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(GatewayConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_rule() {
+        let mut config = GatewayConfig::default();
+        config.upstreams.insert("svc-policy".into(), "ftp://x".into());
+        let error = config.check().expect_err("not http").to_string();
+        assert!(error.starts_with("gateway.upstreams.svc-policy: must be https://"), "{error}");
+
+        let config = GatewayConfig { allowed_origins: vec!["*".into()], ..Default::default() };
+        assert_eq!(config.check().expect_err("no origin").field, "allowed_origins");
+
+        let mut config = GatewayConfig::default();
+        config.limits.max_waiting_bytes = 1;
+        assert_eq!(config.check().expect_err("too small").field, "limits.max_waiting_bytes");
+    }
+}

@@ -1,0 +1,128 @@
+//! The one ordered list of what happens to a call at the edge.
+//! Must not know how any step decides.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use caremesh_mesh::deadline::{Deadline, GRPC_TIMEOUT};
+use caremesh_mesh::principal::Authenticator;
+use caremesh_mesh::reason::CommonReason;
+use caremesh_mesh::refusal::Refusal;
+use http::{HeaderValue, Request, Response};
+use tonic::body::Body;
+use tonic_web::GrpcWebLayer;
+use tower::{Service, ServiceBuilder};
+
+use crate::config::{ConfigError, GatewayConfig};
+use crate::files::Files;
+use crate::forward::Forward;
+use crate::forward::request_body::WaitingRoom;
+use crate::limits::KeyedLimit;
+use crate::own::Own;
+use crate::refuse::{answer, refusal};
+use crate::routing::{Routing, Target};
+use crate::steps::address::AddressLimit;
+use crate::steps::authenticate::Authenticate;
+use crate::steps::cors;
+use crate::steps::deadline::Deadlines;
+use crate::steps::exposure::Exposed;
+use crate::steps::gate::GateLayer;
+use crate::steps::principal_limit::PrincipalLimit;
+use crate::steps::route::{LookUp, Routed};
+use crate::steps::speech::SpeechLayer;
+
+/// What the next hop is given less than we have, so that its answer arrives before ours is due.
+const HOP_MARGIN: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// What the steps share.
+pub(crate) struct Shared {
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) own: Arc<Own>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+}
+
+/// A service of the edge: never waits for readiness, never fails.
+pub(crate) trait Edge:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Edge for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Puts the steps in order, outermost first.
+///
+/// # Errors
+/// A configured origin that is none.
+pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, ConfigError> {
+    let origins = config.origins("allowed_origins", &config.allowed_origins)?;
+    let connect = config.origins("connect_origins", &config.connect_origins)?;
+    let limits = &config.limits;
+    let by_address = KeyedLimit::new(limits.address_rate, limits.remembered_keys);
+    let by_caller = KeyedLimit::new(limits.principal_rate, limits.remembered_keys);
+    let files = Files::new(config.static_folder.clone(), &connect);
+    let room = WaitingRoom::new(limits.max_waiting_bytes);
+    let forward = Forward { max_message_bytes: limits.max_message_bytes, room };
+    let carrier = Carrier { forward, own: shared.own };
+
+    Ok(ServiceBuilder::new()
+        // Outermost, so that every answer, each refusal below included, carries the headers without
+        // which a browser hides it from the page. Answers preflights itself.
+        .layer(cors::layer(&origins))
+        // Before grpc-web, which answers 400 to plain HTTP/1.1 and to content types with parameters.
+        // Also removes the headers that only the mesh may write, before anything could believe them.
+        .layer(SpeechLayer::new(files.into_service()))
+        // Outside everything that can refuse: a refusal made inside becomes one that browsers read.
+        .layer(GrpcWebLayer::new())
+        // The look-up decides nothing; deadline and authentication need what it finds.
+        .layer(GateLayer(LookUp(shared.routing.clone())))
+        // Before authentication, so that guessing tokens is limited and costs no signature check.
+        .layer(GateLayer(AddressLimit(Arc::new(by_address))))
+        // Outside authentication, which may wait for a key set, and outside reading the body, so that
+        // a slow sender runs out of time.
+        .layer(Deadlines { unknown: limits.unknown_deadline() })
+        .layer(Authenticate(shared.authenticator))
+        // After authentication: it counts whom authentication has found.
+        .layer(GateLayer(PrincipalLimit(Arc::new(by_caller))))
+        // After authentication and limits, so that strangers cannot list what exists by guessing.
+        .layer(GateLayer(Exposed(shared.routing)))
+        // The body is read and its size checked here, when the call is certain to be carried.
+        .service(tower::service_fn(move |request| carrier.clone().carry(request))))
+}
+
+/// The innermost step: the call goes to whoever answers it.
+#[derive(Clone)]
+struct Carrier {
+    forward: Forward,
+    own: Arc<Own>,
+}
+
+impl Carrier {
+    async fn carry(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        Ok(self.try_carry(request).await.unwrap_or_else(answer))
+    }
+
+    async fn try_carry(self, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let Some(Routed(route)) = request.extensions().get().cloned() else {
+            return Err(refusal(CommonReason::MethodUnknown));
+        };
+        if let Some(rest) = rest_for_next_hop(&request)? {
+            request.headers_mut().insert(GRPC_TIMEOUT, rest);
+        }
+        match &route.target {
+            Target::Here => Ok(self.own.call(request).await),
+            Target::Upstream(upstream) => self.forward.call(upstream, &route, request).await,
+        }
+    }
+}
+
+fn rest_for_next_hop(request: &Request<Body>) -> Result<Option<HeaderValue>, Refusal> {
+    let Some(deadline) = request.extensions().get::<Deadline>() else { return Ok(None) };
+    let rest = deadline.to_header(HOP_MARGIN);
+    rest.map(Some).ok_or_else(|| refusal(CommonReason::Deadline))
+}

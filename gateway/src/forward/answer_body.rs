@@ -1,0 +1,69 @@
+//! The answer's body on its way back. It always ends in a status: when the upstream breaks off, the
+//! gateway says so in trailers. Must not know messages.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use caremesh_mesh::reason::CommonReason;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::request_body::FaultCell;
+use crate::refuse::{of_fault, refusal, trailers};
+
+/// Passes the upstream's frames; closes the answer with trailers of its own when they are missing.
+pub(crate) struct AnswerBody {
+    inner: Incoming,
+    /// The fault that broke off the request stream, if that is why the upstream's answer broke off.
+    fault: Option<FaultCell>,
+    ended: bool,
+}
+
+impl AnswerBody {
+    /// `status_sent`: the headers carried a status already, so that nothing must follow.
+    pub(crate) fn new(inner: Incoming, fault: Option<FaultCell>, status_sent: bool) -> Self {
+        Self { inner, fault, ended: status_sent }
+    }
+
+    fn broken_off(&self) -> HeaderMap {
+        let fault = self.fault.as_ref().and_then(|cell| cell.get());
+        trailers(match fault {
+            Some(fault) => of_fault(*fault),
+            None => refusal(CommonReason::DependencyDown),
+        })
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                self.ended = frame.is_trailers();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(_)) | None => {
+                self.ended = true;
+                Poll::Ready(Some(Ok(Frame::trailers(self.broken_off()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.ended { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}

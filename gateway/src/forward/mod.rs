@@ -1,0 +1,116 @@
+//! Carries a call to its upstream and the answer back, as bytes.
+//! Must not know who may call or how often: the steps before it have decided.
+
+pub(crate) mod answer_body;
+pub(crate) mod headers;
+pub(crate) mod request_body;
+
+use std::sync::Arc;
+
+use caremesh_mesh::reason::CommonReason;
+use caremesh_mesh::refusal::Refusal;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+use answer_body::AnswerBody;
+use request_body::{FaultCell, WaitingRoom, Watched, read_one};
+
+use crate::frame::Arity;
+use crate::refuse::{of_fault, refusal};
+use crate::routing::Route;
+use crate::upstream::{Held, Upstream};
+
+/// Carries calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Forward {
+    /// The largest message that is let through, in either arity.
+    pub(crate) max_message_bytes: usize,
+    /// Where messages wait for their last byte.
+    pub(crate) room: WaitingRoom,
+}
+
+impl Forward {
+    /// Sends the call to `upstream` and gives its answer.
+    ///
+    /// # Errors
+    /// A refusal for a broken body, an upstream that is not there, or one that breaks off.
+    pub(crate) async fn call(
+        &self,
+        upstream: &Arc<Upstream>,
+        route: &Route,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let (parts, body) = request.into_parts();
+        let (body, fault) = self.admit(route.requests, body).await?;
+        // Picked only now: while a slow body was read, connections may have come and gone.
+        let mut held = upstream.pick().ok_or_else(|| down(upstream))?;
+        let request = outbound(&held, route, parts.headers, body);
+        let answer = held.send(request).await.map_err(|error| broken(upstream, &error, fault.as_ref()))?;
+        inbound(upstream, answer, fault)
+    }
+
+    async fn admit(&self, arity: Arity, body: Body) -> Result<(Body, Option<FaultCell>), Refusal> {
+        match arity {
+            Arity::One => {
+                let whole = read_one(body, self.max_message_bytes, &self.room).await;
+                Ok((whole.map_err(of_fault)?, None))
+            }
+            Arity::Many => {
+                let (watched, fault) = Watched::new(body, self.max_message_bytes);
+                Ok((Body::new(watched), Some(fault)))
+            }
+        }
+    }
+}
+
+fn outbound(held: &Held, route: &Route, mut headers: HeaderMap, body: Body) -> Request<Body> {
+    headers::clean_outbound(&mut headers);
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = held.uri(route.path.clone());
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Something that is not a gRPC answer (a proxy's error page) is an upstream that is not there.
+fn inbound(
+    upstream: &Upstream,
+    answer: Response<Incoming>,
+    fault: Option<FaultCell>,
+) -> Result<Response<Body>, Refusal> {
+    let (mut parts, body) = answer.into_parts();
+    let is_grpc =
+        parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if parts.status != StatusCode::OK || !is_grpc {
+        tracing::warn!(
+            upstream.name = upstream.name(),
+            http.response.status_code = parts.status.as_u16(),
+            "An upstream answered something that is not gRPC."
+        );
+        return Err(down(upstream));
+    }
+    headers::clean_answer(&mut parts.headers);
+    let status_sent = parts.headers.contains_key("grpc-status");
+    Ok(Response::from_parts(parts, Body::new(AnswerBody::new(body, fault, status_sent))))
+}
+
+fn down(upstream: &Upstream) -> Refusal {
+    refusal(CommonReason::DependencyDown).metadata("dependency", upstream.name())
+}
+
+/// A connection or a stream that broke before the headers of the answer. Whether the call was
+/// carried out is unknown: its `request_id` makes asking again safe.
+fn broken(upstream: &Upstream, error: &hyper::Error, fault: Option<&FaultCell>) -> Refusal {
+    if let Some(fault) = fault.and_then(|cell| cell.get()) {
+        return of_fault(*fault);
+    }
+    tracing::info!(
+        upstream.name = upstream.name(),
+        error = %error,
+        "A call broke off before its answer."
+    );
+    down(upstream)
+}

@@ -1,0 +1,69 @@
+//! Which pages of which origins may call, and what they may read of an answer.
+//! Must not know who the caller is: CORS protects the person's browser, not the services.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Uri};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// How long a browser may keep the answer to a preflight; Chromium caps it at two hours.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
+
+/// What grpc-web and Connect clients send, and the caller's own context.
+const REQUEST_HEADERS: [HeaderName; 12] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::ACCEPT,
+    HeaderName::from_static("x-grpc-web"),
+    HeaderName::from_static("x-user-agent"),
+    HeaderName::from_static("grpc-timeout"),
+    HeaderName::from_static("connect-protocol-version"),
+    HeaderName::from_static("connect-timeout-ms"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("x-caremesh-purpose"),
+    HeaderName::from_static("x-correlation-id"),
+    header::USER_AGENT,
+];
+
+/// Without these a browser sees "closed without gRPC status" for every refusal.
+const ANSWER_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+    HeaderName::from_static("x-caremesh-call-id"),
+];
+
+/// The layer for the configured `origins`. Without any, only pages that the gateway itself serves
+/// can call. Credentials are tokens in a header, never cookies, so they are not allowed here.
+pub(crate) fn layer(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::POST, Method::GET])
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(ANSWER_HEADERS)
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// An origin as browsers write it: scheme, host, port if it is not the default, and nothing more.
+pub(crate) fn origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        && text == format!("{}://{}", uri.scheme_str()?, uri.authority()?);
+    if plain { HeaderValue::from_str(text).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_nothing_more() {
+        assert!(origin("https://app.example.org").is_some());
+        assert!(origin("http://localhost:5173").is_some());
+        for wrong in ["*", "https://app.example.org/", "app.example.org", "ftp://x", "https://a@b", "null"] {
+            assert!(origin(wrong).is_none(), "{wrong}");
+        }
+    }
+}
