@@ -1,0 +1,35 @@
+//! `make bench`: measures Caremesh beside a peer or a limit in the same run and prints ratios.
+//!
+//! These figures are taken on small, noisy machines: rounds are interleaved, the median is what counts,
+//! the spread stands beside it. Knows the crates it measures; nothing depends on it.
+
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+#![expect(clippy::float_arithmetic, reason = "ratios of measurements")]
+
+mod build;
+mod measure;
+mod startup;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks that print ratios.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// `caremesh up` on an existing data folder: time until ready, memory at rest.
+    Startup(startup::Options),
+    /// A build from nothing, a build with nothing to do, a rebuild after a change in one service.
+    Build(build::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().what {
+        What::Startup(options) => startup::run(&options),
+        What::Build(options) => build::run(&options),
+    }
+}
