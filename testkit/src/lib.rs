@@ -1,4 +1,7 @@
 //! What tests share: databases, clock, identities, recorders, builders.
 
 pub mod database;
+pub mod identity;
+pub mod logs;
+pub mod otlp;
 pub mod seen;

@@ -13,7 +13,7 @@ pub const PURPOSE: HeaderName = HeaderName::from_static("x-caremesh-purpose");
 pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-caremesh-on-behalf-of");
 /// The care episode that the call belongs to (`epi_…`). From outside only a claim: the service checks
 /// that it is the patient's.
-pub const EPISODE: HeaderName = HeaderName::from_static("x-caremesh-episode");
+pub const EPISODE: HeaderName = HeaderName::from_static("x-caremesh-episode-id");
 
 /// The person that a call concerns although it comes without that person's token. Put it into the
 /// extensions of an outgoing request.
