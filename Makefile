@@ -20,7 +20,7 @@ setup-run: $(PROTOX) ## Install what `make run` needs (a protobuf compiler).
 setup-test: $(PYTHON) $(NODE) $(SYSTEM) ## Install what checks and tests need (buf, grpcurl, cargo-deny, grpcio, PostgreSQL, Chromium).
 
 run: setup-run ## Build, then run the whole mesh in this terminal, with demo data in data/.
-	cargo run --package caremesh -- up --data $(DATA)
+	cargo run --bin caremesh -- up --data $(DATA)
 
 test: setup ## All tests, on SQLite and PostgreSQL, and end to end.
 	@.ci/test
@@ -32,7 +32,7 @@ fmt: ## Format the Rust code.
 	cargo fmt --all
 
 bench: setup ## Benchmarks, as ratios to a peer measured in the same run.
-	cargo run --release --package caremesh-bench
+	cargo run --release --bin caremesh-bench
 
 soak: setup ## The long form of the crash and race tests.
 	@.ci/soak
@@ -50,10 +50,10 @@ release-image: setup ## Remember the contract as released: later changes are com
 	@.ci/contract release
 
 migrate: setup-run ## Bring the stores in data/ to this version's schema.
-	cargo run --package caremesh -- migrate --data $(DATA)
+	cargo run --bin caremesh -- migrate --data $(DATA)
 
 verify: setup-run ## Replay the ledger and the audit chain of data/ and compare.
-	cargo run --package caremesh -- verify ledger --data $(DATA) && cargo run --package caremesh -- verify audit --data $(DATA)
+	cargo run --bin caremesh -- verify ledger --data $(DATA) && cargo run --package caremesh -- verify audit --data $(DATA)
 
 $(PROTOX):
 	@.ci/need cargo
