@@ -12,7 +12,7 @@ use crate::rows::{self, Column};
 use crate::{Batch, Expect, Kind};
 
 /// Outcome of an event whose call was answered.
-pub const OUTCOME_OK: &str = "OK";
+pub(crate) const OUTCOME_OK: &str = "OK";
 
 /// One audited event: one record touched, or one refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]

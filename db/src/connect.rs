@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::faults::Faults;
+use crate::idempotency::Running;
+use crate::keys::Secrets;
 use crate::{Config, Error, Kind, guard};
 
 /// Connections are replaced after this time, so that a server's fail-over and changed settings reach every one.
@@ -37,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     /// Wakes the relay and the sealer of this process after a commit.
     pub(crate) commits: Notify,
+    pub(crate) running: Running,
 }
 
 /// What a store takes from its surroundings. The default is the machine's clock, fresh ids and no faults.
@@ -48,11 +51,13 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// Breaks transactions at named points, for tests of recovery.
     pub faults: Faults,
+    /// The service's own keys; [`Db::idempotent`] needs them.
+    pub secrets: Option<Secrets>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), faults: Faults::none() }
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), faults: Faults::none(), secrets: None }
     }
 }
 
@@ -83,7 +88,16 @@ impl Db {
         let read = open(read_options(&config, kind)).await?;
         let transactions = TaskTracker::new();
         Ok(Self {
-            inner: Arc::new(Inner { kind, config, read, write, transactions, parts, commits: Notify::new() }),
+            inner: Arc::new(Inner {
+                kind,
+                config,
+                read,
+                write,
+                transactions,
+                parts,
+                commits: Notify::new(),
+                running: Running::default(),
+            }),
         })
     }
 

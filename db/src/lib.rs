@@ -8,7 +8,10 @@
 //! | `config.rs`, `connect.rs` | [`Db`]: a read pool and a write pool, set safely for SQLite and PostgreSQL |
 //! | `guard.rs` | keeps a poisoned connection out of the write pool (sqlx 0.9.0) |
 //! | `read.rs` | [`Db::read`]: statements outside a transaction, within the call's deadline |
-//! | `tx.rs` | [`Db::write`]: a transaction that a dropped request cannot drop; `faults.rs` breaks it for tests |
+//! | `tx.rs`, `own.rs` | [`Tx`] and [`Db::write`]: a transaction that a dropped request cannot drop; `faults.rs` breaks it for tests |
+//! | `idempotency.rs` | [`Db::idempotent`]: a request_id takes effect once |
+//! | `outbox.rs` | [`Tx::emit`]: events in the business transaction |
+//! | `keys.rs` | keys of a service and of each person |
 //! | `batch.rs` | [`Batch`]: many changes, one round trip |
 //! | `observe.rs` | spans and counts per statement, without SQL text |
 //! | `migration.rs` | the shared tables; `migrate` and `check_schema` |
@@ -42,8 +45,12 @@ mod connect;
 mod error;
 pub mod faults;
 mod guard;
+mod idempotency;
+pub mod keys;
 pub mod migration;
 mod observe;
+mod outbox;
+mod own;
 mod read;
 mod rows;
 mod tx;
@@ -53,5 +60,7 @@ pub use batch::{Batch, Expect};
 pub use config::{Config, Kind};
 pub use connect::{Db, Parts};
 pub use error::Error;
+pub use idempotency::{Answered, KEPT_MICROS as IDEMPOTENCY_KEPT_MICROS, Replay};
+pub use outbox::{FeedEvent, NewEvent};
 pub use read::Reader;
 pub use tx::{Tx, Work};

@@ -1,9 +1,8 @@
-//! Owned transactions: begin … commit run in a task of their own, so that a deadline or a lost client cannot drop them
-//! half-way (tonic drops the handler's future on both). Must not know what is written.
+//! An open transaction: what its work may do with it, and how it ends. Who owns it and how long it may take is `own.rs`.
+//! Must not know what is written.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use caremesh_kernel::{Timestamp, Uuid};
@@ -13,20 +12,13 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
-use tokio::time::Instant;
-use tracing::Instrument as _;
-use tracing::field::Empty;
 
 use crate::faults::Point;
+use crate::idempotency::Intent;
 use crate::{Batch, Db, Error, Kind, audit, observe};
 
 /// What the work of a transaction returns: `Box::pin(async move { … })`.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
-
-/// Attempts of one transaction that collides with others (40001, 40P01, SQLITE_BUSY), the first included.
-const ATTEMPTS: u32 = 4;
-/// First pause before a new attempt; it doubles each time.
-const PAUSE: Duration = Duration::from_millis(4);
 
 /// An open transaction. It is a [`ConnectionTrait`], so sea-orm's finders and statements take `&Tx`.
 ///
@@ -42,6 +34,8 @@ pub struct Tx {
     collided: AtomicBool,
     pending: Mutex<Batch>,
     facts: Mutex<Told>,
+    intent: Option<Arc<Intent>>,
+    answered: AtomicBool,
 }
 
 /// What the call reported as touched, while this transaction may still fail.
@@ -131,7 +125,7 @@ impl Tx {
         batch
     }
 
-    fn give_facts_back(&self, again: bool) {
+    pub(crate) fn give_facts_back(&self, again: bool) {
         std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner))
             .give_back(&self.context, again);
     }
@@ -172,135 +166,14 @@ impl ConnectionTrait for Tx {
     }
 }
 
-/// How one attempt ended.
-enum Attempt<T, E> {
-    /// For good, one way or the other.
-    Over(Result<T, E>),
-    /// With a collision: the same work may succeed in a fresh transaction.
-    Collided,
-}
-
-impl Db {
-    /// Runs `work` in a transaction of its own task and returns what it returned, once COMMIT is acknowledged.
-    ///
-    /// Dropping the returned future drops nothing but the answer. The work is bounded by what remains of the call's
-    /// deadline and by `transaction_limit_ms`; when that passes, or when it returns an error, everything is rolled back.
-    /// After a collision (40001, 40P01, SQLITE_BUSY) it runs again, at most four times in all, so it must not change
-    /// anything outside the transaction.
-    ///
-    /// Records that the work reports with `context.touched(…)` become audit rows of this transaction.
-    ///
-    /// # Errors
-    /// What `work` returned, or an [`Error`]: [`Error::Overloaded`] (no connection), [`Error::OutOfTime`],
-    /// [`Error::Contended`] (collided every time), [`Error::Draining`], [`Error::Unreachable`], [`Error::Panicked`].
-    pub async fn write<T, E, F>(&self, context: &CallContext, work: F) -> Result<T, E>
-    where
-        F: for<'t> Fn(&'t Tx) -> Work<'t, T, E> + Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        if self.inner.transactions.is_closed() {
-            return Err(Error::Draining.into());
-        }
-        let limit = self.inner.config.transaction_limit().min(context.deadline().remaining());
-        if limit.is_zero() {
-            return Err(Error::OutOfTime.into());
-        }
-        let span = transaction_span(self.kind());
-        let task =
-            run(self.clone(), context.clone(), work, Instant::now() + limit, span.clone()).instrument(span);
-        self.inner.transactions.spawn(task).await.unwrap_or_else(|_| Err(Error::Panicked.into()))
-    }
-}
-
-fn transaction_span(kind: Kind) -> tracing::Span {
-    tracing::info_span!(
-        "db.transaction",
-        otel.name = "TRANSACTION",
-        otel.kind = "client",
-        otel.status_code = Empty,
-        db.system.name = kind.system_name(),
-        db.operation.name = "TRANSACTION",
-        db.caremesh.round_trips = Empty,
-        db.caremesh.attempts = Empty,
-    )
-}
-
-async fn run<T, E, F>(
-    db: Db,
-    context: CallContext,
-    work: F,
-    until: Instant,
-    span: tracing::Span,
-) -> Result<T, E>
-where
-    F: for<'t> Fn(&'t Tx) -> Work<'t, T, E> + Send + Sync,
-    E: From<Error>,
-{
-    let mut pause = PAUSE;
-    for attempt in 1..=ATTEMPTS {
-        span.record("db.caremesh.attempts", attempt);
-        match attempt_once(&db, &context, &work, until, &span).await {
-            Attempt::Over(outcome) => {
-                span.record("otel.status_code", if outcome.is_ok() { "OK" } else { "ERROR" });
-                return outcome;
-            }
-            Attempt::Collided => metrics::counter!("caremesh_db_collisions_total").increment(1),
-        }
-        if Instant::now() + pause >= until {
-            break;
-        }
-        // The pool's queue already spreads the contenders; the pause only lets the winner commit.
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-    span.record("otel.status_code", "ERROR");
-    Err(Error::Contended.into())
-}
-
-async fn attempt_once<T, E, F>(
-    db: &Db,
-    context: &CallContext,
-    work: &F,
-    until: Instant,
-    span: &tracing::Span,
-) -> Attempt<T, E>
-where
-    F: for<'t> Fn(&'t Tx) -> Work<'t, T, E>,
-    E: From<Error>,
-{
-    let tx = match Tx::begin(db, context).await {
-        Ok(tx) => tx,
-        Err(Error::Contended) => return Attempt::Collided,
-        Err(error) => return Attempt::Over(Err(error.into())),
-    };
-    let Ok(worked) = tokio::time::timeout_at(until, work_and_flush(&tx, work)).await else {
-        // Dropping the transaction queues its ROLLBACK; the caller need not wait for it.
-        tx.give_facts_back(false);
-        return Attempt::Over(Err(Error::OutOfTime.into()));
-    };
-    match worked {
-        Ok(value) => tx.commit(value, span).await,
-        Err(error) => tx.rollback(error).await,
-    }
-}
-
-async fn work_and_flush<T, E, F>(tx: &Tx, work: &F) -> Result<T, E>
-where
-    F: for<'t> Fn(&'t Tx) -> Work<'t, T, E>,
-    E: From<Error>,
-{
-    let value = work(tx).await?;
-    let left = tx.take_pending();
-    left.run_on(tx).await?;
-    tx.db.inner.parts.faults.at(Point::BeforeCommit).await?;
-    Ok(value)
-}
-
 impl Tx {
     /// Begins, and is never dropped half-way: the task that awaits this is owned, and no timeout is around it. Waiting for
     /// a connection is bounded by the acquire timeout, BEGIN by the server's statement timeout.
-    async fn begin(db: &Db, context: &CallContext) -> Result<Self, Error> {
+    pub(crate) async fn begin(
+        db: &Db,
+        context: &CallContext,
+        intent: Option<Arc<Intent>>,
+    ) -> Result<Self, Error> {
         db.inner.parts.faults.at(Point::BeforeBegin).await?;
         let mode = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
@@ -317,31 +190,60 @@ impl Tx {
             collided: AtomicBool::new(false),
             pending: Mutex::default(),
             facts: Mutex::new(facts),
+            intent,
+            answered: AtomicBool::new(false),
         })
     }
 
-    async fn commit<T, E: From<Error>>(self, value: T, span: &tracing::Span) -> Attempt<T, E> {
-        span.record("db.caremesh.round_trips", self.round_trips.load(Ordering::Relaxed) + 1);
+    pub(crate) fn intent(&self) -> Option<&Intent> {
+        self.intent.as_deref()
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs what was deferred and never applied: one more round trip, for work that did not call [`Tx::apply`] last.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        self.take_pending().run_on(self).await?;
+        self.db.inner.parts.faults.at(Point::BeforeCommit).await
+    }
+
+    /// Commits and wakes who waits for new rows.
+    pub(crate) async fn commit(self, span: &tracing::Span) -> Result<(), Ended> {
+        let round_trips = self.round_trips.load(Ordering::Relaxed) + 1;
+        span.record("db.caremesh.round_trips", round_trips);
+        metrics::histogram!("caremesh_db_transaction_round_trips").record(round_trips);
         let Self { connection, db, context, facts, .. } = self;
         if let Err(error) = connection.commit().await {
             let again = Error::is_transient(&error);
             facts.into_inner().unwrap_or_else(PoisonError::into_inner).give_back(&context, again);
-            return if again { Attempt::Collided } else { Attempt::Over(Err(Error::from(error).into())) };
+            return Err(if again { Ended::Collided } else { Ended::Failed(error.into()) });
         }
         db.committed();
-        match db.inner.parts.faults.at(Point::AfterCommit).await {
-            Ok(()) => Attempt::Over(Ok(value)),
-            Err(lost) => Attempt::Over(Err(lost.into())),
-        }
+        db.inner.parts.faults.at(Point::AfterCommit).await.map_err(Ended::Failed)
     }
 
-    async fn rollback<T, E>(self, error: E) -> Attempt<T, E> {
+    /// Rolls back; says whether the work collided with other transactions, so that it may run again.
+    pub(crate) async fn rollback(self) -> bool {
         let again = self.collided.load(Ordering::Relaxed);
         self.give_facts_back(again);
         if let Err(failed) = self.connection.rollback().await {
             // The connection is broken; the server rolls back by itself.
             tracing::warn!(error = %Error::from(failed), "a rollback did not reach the database");
         }
-        if again { Attempt::Collided } else { Attempt::Over(Err(error)) }
+        again
     }
+}
+
+/// Why a COMMIT did not do.
+pub(crate) enum Ended {
+    /// It collided: the same work may succeed in a fresh transaction.
+    Collided,
+    /// For good, or with an unknown outcome.
+    Failed(Error),
 }

@@ -1,0 +1,92 @@
+//! Events for other services, written in the business transaction and told after it. Ids only, never contents.
+//! Must not know who reads them; the relay and the feed are `feed.rs`.
+
+use caremesh_kernel::{EpisodeId, OutboxEventId, Timestamp};
+use prost::Message;
+use serde_json::json;
+
+use crate::rows::{self, Column};
+use crate::{Expect, Tx};
+
+/// An event as its service tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Name of the event, out of the register in the contract (`PolicyActivated`).
+    pub event_type: &'static str,
+    /// Id of the record it is about. Events of one key are told in the order of their revisions.
+    pub ordering_key: String,
+    /// Version of that record after the change.
+    pub revision: i64,
+    /// The encoded protobuf message: ids and codes, nothing personal.
+    pub payload: Vec<u8>,
+}
+
+impl NewEvent {
+    /// An event whose payload is a message of the contract.
+    #[must_use]
+    pub fn of<M: Message>(event_type: &'static str, key: impl ToString, revision: i64, payload: &M) -> Self {
+        Self { event_type, ordering_key: key.to_string(), revision, payload: payload.encode_to_vec() }
+    }
+}
+
+/// An event as the feed gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedEvent {
+    /// Its place in the feed of this service: rises, has no two events, may skip numbers.
+    pub position: i64,
+    /// Id of the event, the same each time it is told.
+    pub id: OutboxEventId,
+    /// Name of the event.
+    pub event_type: String,
+    /// Id of the record it is about.
+    pub ordering_key: String,
+    /// Version of that record after the change.
+    pub revision: i64,
+    /// The encoded protobuf message.
+    pub payload: Vec<u8>,
+    /// W3C `traceparent` of the call that caused it.
+    pub trace_parent: Option<String>,
+    /// The care episode of that call.
+    pub episode: Option<EpisodeId>,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::Text("id"),
+    Column::Text("event_type"),
+    Column::Text("ordering_key"),
+    Column::Integer("revision"),
+    Column::Bytes("payload"),
+    Column::Text("trace_parent"),
+    Column::Text("episode"),
+    Column::Integer("created_at"),
+];
+
+impl Tx {
+    /// Writes events with this transaction, in the order given: they go with the next [`Tx::apply`].
+    pub fn emit(&self, events: impl IntoIterator<Item = NewEvent>) {
+        let records: Vec<_> = events.into_iter().map(|event| self.record(&event)).collect();
+        if records.is_empty() {
+            return;
+        }
+        let expected = Expect::Rows(records.len() as u64);
+        let sql = rows::insert(self.kind(), "outbox", &COLUMNS);
+        let mut batch = crate::Batch::new();
+        batch.push("outbox", sql, vec![serde_json::Value::Array(records).to_string().into()], expected);
+        self.defer(batch);
+    }
+
+    fn record(&self, event: &NewEvent) -> serde_json::Value {
+        json!({
+            "id": OutboxEventId::from_uuid(self.uuid()),
+            "event_type": event.event_type,
+            "ordering_key": event.ordering_key,
+            "revision": event.revision,
+            "payload": hex::encode(&event.payload),
+            "trace_parent": self.context().trace_parent(),
+            "episode": self.context().episode_id(),
+            "created_at": self.now(),
+        })
+    }
+}
