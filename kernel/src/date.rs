@@ -42,7 +42,8 @@ impl Date {
     pub fn new(year: i32, month: u32, day: u32) -> Result<Self, DateError> {
         let refused = || DateError::NoSuchDay(format!("{year}-{month}-{day}"));
         let narrow = || -> Option<_> {
-            let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+            let (year, month, day) =
+                (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
             civil::Date::new(year, month, day).ok()
         };
         narrow().map(Self).filter(|date| *date >= Self::MIN).ok_or_else(refused)
@@ -127,10 +128,11 @@ impl FromStr for Date {
     /// Only the form `2026-11-21`.
     fn from_str(text: &str) -> Result<Self, DateError> {
         let refused = || DateError::NoSuchDay(text.chars().take(16).collect());
-        let shaped = text.len() == 10 && text.bytes().enumerate().all(|(i, b)| match i {
-            4 | 7 => b == b'-',
-            _ => b.is_ascii_digit(),
-        });
+        let shaped = text.len() == 10
+            && text.bytes().enumerate().all(|(i, b)| match i {
+                4 | 7 => b == b'-',
+                _ => b.is_ascii_digit(),
+            });
         if !shaped {
             return Err(refused());
         }

@@ -85,7 +85,9 @@ pub enum IdError {
         expected: &'static str,
     },
     /// What follows the prefix is not 26 characters of lower-case Crockford base32 within 128 bits.
-    #[error("the id after its prefix must be 26 characters of 0-9 and a-z without i, l, o, u, the first at most 7")]
+    #[error(
+        "the id after its prefix must be 26 characters of 0-9 and a-z without i, l, o, u, the first at most 7"
+    )]
     Malformed,
 }
 
@@ -230,7 +232,13 @@ mod tests {
     fn an_id_of_another_kind_or_a_malformed_one_is_refused() {
         let expected = IdError::WrongPrefix { expected: "pol" };
         assert_eq!("mem_01h2xcejqtf2nbrexx3vqjhp41".parse::<PolicyId>(), Err(expected));
-        for bad in ["pol_", "pol_81h2xcejqtf2nbrexx3vqjhp41", "pol_01h2xcejqtf2nbrexx3vqjhpi1", "pol_01H2XCEJQTF2NBREXX3VQJHP41", "pol_01h2xcejqtf2nbrexx3vqjhp4é"] {
+        for bad in [
+            "pol_",
+            "pol_81h2xcejqtf2nbrexx3vqjhp41",
+            "pol_01h2xcejqtf2nbrexx3vqjhpi1",
+            "pol_01H2XCEJQTF2NBREXX3VQJHP41",
+            "pol_01h2xcejqtf2nbrexx3vqjhp4é",
+        ] {
             assert_eq!(bad.parse::<PolicyId>(), Err(IdError::Malformed), "{bad}");
         }
     }

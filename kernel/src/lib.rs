@@ -10,16 +10,14 @@ mod id;
 mod money;
 mod zone;
 
-pub use arithmetic::{
-    Bps, Fraction, RateError, checked_half_up, half_up, split_largest_remainder,
-};
+pub use arithmetic::{Bps, Fraction, RateError, checked_half_up, half_up, split_largest_remainder};
 pub use clock::{Clock, IdSource, SystemClock, SystemIds, Timestamp};
 pub use date::{Date, DateError, DateRange};
 pub use id::{
-    Account, AccountId, AuditEvent, AuditEventId, Episode, EpisodeId, Event, EventId, Hold, HoldId,
-    Id, IdError, Kind, Layer, LayerId, Member, MemberId, Organisation, OrganisationId, OutboxEvent,
-    OutboxEventId, Person, PersonId, Plan, PlanId, PlanVersion, PlanVersionId, Policy, PolicyId,
-    Posting, PostingId, Process, ProcessId, Quote, QuoteId, Receipt, ReceiptId, Term, TermId,
+    Account, AccountId, AuditEvent, AuditEventId, Episode, EpisodeId, Event, EventId, Hold, HoldId, Id,
+    IdError, Kind, Layer, LayerId, Member, MemberId, Organisation, OrganisationId, OutboxEvent,
+    OutboxEventId, Person, PersonId, Plan, PlanId, PlanVersion, PlanVersionId, Policy, PolicyId, Posting,
+    PostingId, Process, ProcessId, Quote, QuoteId, Receipt, ReceiptId, Term, TermId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use uuid::Uuid;

@@ -176,7 +176,10 @@ mod tests {
     fn mixed_currencies_and_overflow_are_refused() {
         let naira = Money::new(Currency::NGN, i64::MAX);
         assert_eq!(naira.checked_add(Money::new(Currency::NGN, 1)), Err(MoneyError::Overflow));
-        assert!(matches!(naira.checked_sub(Money::zero(Currency::INR)), Err(MoneyError::MixedCurrencies { .. })));
+        assert!(matches!(
+            naira.checked_sub(Money::zero(Currency::INR)),
+            Err(MoneyError::MixedCurrencies { .. })
+        ));
         let kept = naira.checked_sub(Money::new(Currency::NGN, 1)).unwrap();
         assert_eq!(kept.minor, i64::MAX - 1);
     }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use caremesh_kernel::{AccountId, Currency, Date, DateRange, EventId, LayerId, MemberId, PlanVersionId, TermId, Uuid};
+use caremesh_kernel::{
+    AccountId, Currency, Date, DateRange, EventId, LayerId, MemberId, PlanVersionId, TermId, Uuid,
+};
 use serde::{Deserialize, Serialize};
 
 /// What an account counts. Money in minor units of its currency; counts and days are whole.
@@ -256,7 +258,10 @@ impl LayerKey {
     /// The id: UUIDv5 of account, kind and ordinal.
     #[must_use]
     pub fn id(&self) -> LayerId {
-        LayerId::derive(LEDGER_NAMESPACE, &[&self.account.to_string(), self.kind.name(), &self.ordinal.to_string()])
+        LayerId::derive(
+            LEDGER_NAMESPACE,
+            &[&self.account.to_string(), self.kind.name(), &self.ordinal.to_string()],
+        )
     }
 }
 
@@ -290,7 +295,17 @@ impl Layer {
     /// A fresh layer that nobody has drawn.
     #[must_use]
     pub fn fresh(key: LayerKey, granted: i64, valid: DateRange, waiting_from: Date, draw_order: i32) -> Self {
-        Self { id: key.id(), key, granted, reserved: 0, used: 0, overdrawn: 0, valid, waiting_from, draw_order }
+        Self {
+            id: key.id(),
+            key,
+            granted,
+            reserved: 0,
+            used: 0,
+            overdrawn: 0,
+            valid,
+            waiting_from,
+            draw_order,
+        }
     }
 
     /// What can still be drawn; never negative.

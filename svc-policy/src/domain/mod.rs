@@ -3,4 +3,8 @@
 //! Knows no I/O, no clock, no tonic, prost or sea-orm: whatever it needs is an argument.
 
 pub mod account;
+pub mod eligibility;
+pub mod engine;
 pub mod ledger;
+pub mod plan;
+pub mod premium;
