@@ -152,6 +152,11 @@ impl CallContext {
         })
     }
 
+    /// The same call, allowed under these relationships for this purpose. Only access says so.
+    pub(crate) fn granted_for(&self, granted: Vec<Relationship>, purpose: Purpose) -> Self {
+        Self::new(CallParts { granted, purpose, ..(*self.0).clone() })
+    }
+
     /// The same call, continued under the trace that a stored row carries.
     #[must_use]
     pub fn with_trace_parent(&self, trace_parent: Option<String>) -> Self {
@@ -215,6 +220,12 @@ impl CallContext {
     /// Reports a record that this call has touched. Say it before the answer goes out.
     pub fn touched(&self, fact: Touched) {
         self.0.facts.add(fact);
+    }
+
+    /// Where this call's touched records are held.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
     }
 
     /// Takes what was reported so far, to commit it in the transaction of the change itself.

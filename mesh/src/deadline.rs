@@ -2,6 +2,7 @@
 //! inside a process it is an instant. The layer that enforces it is in `deadline/layer.rs`.
 
 mod header;
+mod layer;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub use header::{Malformed, parse, render};
+pub use layer::{EnforceDeadline, of_caller};
 
 /// The header that carries a deadline, as the gRPC protocol names it.
 pub const GRPC_TIMEOUT: &str = "grpc-timeout";

@@ -3,8 +3,8 @@
 //!
 //! # The server stack, outermost first (`server.rs` is the only place that orders it)
 //!
-//! 1. opening: looks the method's policy up, mints the call id, notes when the call arrived
-//! 2. trace, 3. metrics (`telemetry/`): see every answer, the refusals below included
+//! 1. trace, 2. metrics (`telemetry/`): see every answer, the refusals below included
+//! 3. opening: finds the method in the contract, notes when the call arrived
 //! 4. catch-panic: inside trace, so that the panic has a span; outside all that could panic
 //! 5. admission: before any work is spent on a call that will be shed
 //! 6. deadline: covers identity and audit too, which may wait for a key set or a disk
@@ -26,13 +26,28 @@
 //! | `reason.rs`, `refusal.rs`, `status.rs` | reasons of the contract → `Status` → reasons at the client |
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
+//! | `layer.rs`; `opening`, `catch_panic`, `admission`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
+//! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
+//! | `lifecycle.rs` | signals, drain, hard end |
+//! | `config.rs` | every limit and time of a server |
 //! | `tls/`, `identity/` | who calls: certificates, tokens |
 //! | `telemetry/` | what operators see of a call: trace, metrics, log lines |
 
 pub mod accept;
+pub mod access;
+pub mod admission;
+pub mod audit;
+pub mod catch_panic;
+pub mod config;
 pub mod context;
 pub mod deadline;
+pub mod errors;
+pub mod identify;
 pub mod identity;
+pub mod layer;
+pub mod lifecycle;
+pub mod opening;
+pub mod page;
 pub mod policy;
 pub mod principal;
 pub mod reason;
@@ -40,10 +55,12 @@ pub mod refusal;
 pub mod status;
 pub mod telemetry;
 pub mod tls;
+pub mod wire;
 
 pub use accept::accept;
 pub use context::{Action, CallContext, CallParts, Facts, Touched};
 pub use deadline::Deadline;
+pub use lifecycle::Lifecycle;
 pub use policy::{ContractPolicy, MethodPolicy};
 pub use principal::{Authenticator, Person, Principal};
 pub use reason::{CommonReason, Reason};

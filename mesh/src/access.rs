@@ -1,0 +1,207 @@
+//! May they? Compares the caller with the method's rules in the contract: roles for persons, names for
+//! services, and the purpose for both. It must not know records: how the caller stands to one is left in
+//! the context (`granted`) for the serving service to resolve into a scope.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::context::CallContext;
+use crate::identity::SpiffeId;
+use crate::layer::{Around, Next, Request, Response, refuse};
+use crate::policy::{AccessRule, MethodPolicy, Purpose, Relationship};
+use crate::principal::Principal;
+use crate::reason::CommonReason;
+use crate::refusal::Refusal;
+
+/// Request header in which a caller may state its purpose: `treatment`, `payment` or `operations`.
+pub const PURPOSE: HeaderName = HeaderName::from_static("caremesh-purpose");
+
+/// The layer.
+#[derive(Debug, Default)]
+pub struct Access;
+
+impl Around for Access {
+    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
+        match granted_context(&request) {
+            Ok(context) => {
+                request.extensions_mut().insert(context);
+                next.run(request).await
+            }
+            Err(refusal) => refuse(refusal),
+        }
+    }
+}
+
+fn granted_context(request: &Request) -> Result<CallContext, Refusal> {
+    let context = request.extensions().get::<CallContext>();
+    let context = context.ok_or_else(|| Refusal::new(CommonReason::Internal))?;
+    let purpose = stated_purpose(request.headers())?.unwrap_or_else(|| context.purpose());
+    let granted = grant(context.method(), context.principal(), purpose)?;
+    Ok(context.granted_for(granted, purpose))
+}
+
+/// The relationships under which `principal` may make the call: those of every rule that matches.
+///
+/// # Errors
+/// `CREDENTIALS_MISSING` when a person's token could have opened the method and there was none;
+/// `ROLE_MISSING` otherwise.
+pub fn grant(
+    method: &MethodPolicy,
+    principal: &Principal,
+    purpose: Purpose,
+) -> Result<Vec<Relationship>, Refusal> {
+    if method.anyone {
+        return Ok(vec![Relationship::Any]);
+    }
+    let mut granted = Vec::new();
+    for rule in method.access.iter().filter(|rule| rule.purposes.contains(&purpose)) {
+        granted.extend(granted_by(rule, principal));
+    }
+    granted.sort_unstable();
+    granted.dedup();
+    if granted.is_empty() { Err(refusal_for(method, principal)) } else { Ok(granted) }
+}
+
+/// A service that the rule names acts on its own certificate: which records it needs is its own affair,
+/// and a person whose token came along lends it nothing.
+fn granted_by(rule: &AccessRule, principal: &Principal) -> Vec<Relationship> {
+    let named = |workload: &SpiffeId| rule.services.iter().any(|name| name == workload.service());
+    if principal.workload().is_some_and(named) {
+        return vec![Relationship::Any];
+    }
+    if rule.roles.iter().any(|role| principal.has_role(*role)) {
+        return rule.relationships.clone();
+    }
+    Vec::new()
+}
+
+fn refusal_for(method: &MethodPolicy, principal: &Principal) -> Refusal {
+    let for_persons = method.access.iter().any(|rule| !rule.roles.is_empty());
+    let nobody = principal.workload().is_none();
+    let reason = match principal.person() {
+        None if for_persons || nobody => CommonReason::CredentialsMissing,
+        _ => CommonReason::RoleMissing,
+    };
+    Refusal::new(reason)
+}
+
+/// The purpose the caller states; None when it states none.
+///
+/// # Errors
+/// `FIELD_INVALID` naming the header, for a purpose that is not one of the three.
+pub fn stated_purpose(headers: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
+    let Some(value) = headers.get(PURPOSE) else { return Ok(None) };
+    match value.as_bytes() {
+        b"treatment" => Ok(Some(Purpose::Treatment)),
+        b"payment" => Ok(Some(Purpose::Payment)),
+        b"operations" => Ok(Some(Purpose::Operations)),
+        _ => Err(Refusal::new(CommonReason::FieldInvalid).field_explained(
+            PURPOSE.as_str(),
+            "purpose.known",
+            "must be treatment, payment or operations",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Role;
+    use crate::principal::Person;
+
+    fn rule(roles: &[Role], relationships: &[Relationship], services: &[&str]) -> AccessRule {
+        AccessRule {
+            roles: roles.to_vec(),
+            relationships: relationships.to_vec(),
+            services: services.iter().map(|s| (*s).to_owned()).collect(),
+            purposes: vec![Purpose::Payment],
+        }
+    }
+
+    fn method(access: Vec<AccessRule>) -> MethodPolicy {
+        MethodPolicy { access, ..MethodPolicy::of_process("svc-policy", "test", Purpose::Payment) }
+    }
+
+    fn person(roles: &[Role]) -> Principal {
+        Principal::of_person(Person {
+            subject: "s".to_owned(),
+            person_id: None,
+            roles: roles.to_vec(),
+            organisation: None,
+            token: None,
+        })
+    }
+
+    fn service(name: &str) -> SpiffeId {
+        SpiffeId::new("caremesh.local", name).expect("a name")
+    }
+
+    fn refused(method: &MethodPolicy, principal: &Principal, purpose: Purpose) -> &'static str {
+        grant(method, principal, purpose).expect_err("refused").reason()
+    }
+
+    /// Members see their own, officers everything, claims may call by itself.
+    fn mixed() -> MethodPolicy {
+        method(vec![
+            rule(&[Role::Member], &[Relationship::OwnFamily, Relationship::Own], &[]),
+            rule(&[Role::ClaimsOfficer], &[Relationship::Any], &["svc-claims"]),
+        ])
+    }
+
+    #[test]
+    fn a_person_is_granted_the_relationships_of_every_rule_that_names_a_role_of_theirs() {
+        let granted = |roles: &[Role]| grant(&mixed(), &person(roles), Purpose::Payment).ok();
+        assert_eq!(granted(&[Role::Member]), Some(vec![Relationship::Own, Relationship::OwnFamily]));
+        assert_eq!(granted(&[Role::ClaimsOfficer]), Some(vec![Relationship::Any]));
+        assert_eq!(
+            granted(&[Role::Member, Role::ClaimsOfficer]),
+            Some(vec![Relationship::Any, Relationship::Own, Relationship::OwnFamily])
+        );
+        assert_eq!(granted(&[Role::Operator]), None);
+    }
+
+    #[test]
+    fn a_service_is_granted_by_name_with_or_without_a_person() {
+        let alone = Principal::of_workload(service("svc-claims"));
+        assert_eq!(grant(&mixed(), &alone, Purpose::Payment), Ok(vec![Relationship::Any]));
+        let with_person = person(&[Role::Courier]).through(service("svc-claims"));
+        assert_eq!(grant(&mixed(), &with_person, Purpose::Payment), Ok(vec![Relationship::Any]));
+    }
+
+    #[test]
+    fn a_person_behind_another_service_has_only_their_own_rights() {
+        let courier = person(&[Role::Courier]).through(service("gateway"));
+        assert_eq!(refused(&mixed(), &courier, Purpose::Payment), "ROLE_MISSING");
+    }
+
+    #[test]
+    fn without_a_person_the_answer_says_whether_a_token_would_have_helped() {
+        let gateway = Principal::of_workload(service("gateway"));
+        assert_eq!(refused(&mixed(), &gateway, Purpose::Payment), "CREDENTIALS_MISSING");
+        assert_eq!(refused(&mixed(), &Principal::anonymous(), Purpose::Payment), "CREDENTIALS_MISSING");
+        let inner = method(vec![rule(&[], &[], &["svc-claims"])]);
+        assert_eq!(refused(&inner, &gateway, Purpose::Payment), "ROLE_MISSING");
+        assert_eq!(refused(&inner, &Principal::anonymous(), Purpose::Payment), "CREDENTIALS_MISSING");
+    }
+
+    #[test]
+    fn a_purpose_that_no_rule_allows_opens_nothing() {
+        let member = person(&[Role::Member]);
+        assert_eq!(refused(&mixed(), &member, Purpose::Treatment), "ROLE_MISSING");
+    }
+
+    #[test]
+    fn an_empty_service_name_matches_no_rule() {
+        let broken = method(vec![rule(&[], &[], &[""])]);
+        assert_eq!(refused(&broken, &person(&[Role::Member]), Purpose::Payment), "ROLE_MISSING");
+    }
+
+    #[test]
+    fn a_stated_purpose_is_one_of_three() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(stated_purpose(&headers), Ok(None));
+        headers.insert(PURPOSE, "treatment".parse().expect("a value"));
+        assert_eq!(stated_purpose(&headers), Ok(Some(Purpose::Treatment)));
+        headers.insert(PURPOSE, "marketing".parse().expect("a value"));
+        assert_eq!(stated_purpose(&headers).expect_err("refused").reason(), "FIELD_INVALID");
+    }
+}

@@ -1,0 +1,123 @@
+//! One shape for every layer of ours: an async function around the rest of the stack. It must not know
+//! which layers there are; `server.rs` orders them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service, ServiceExt as _};
+
+use crate::refusal::Refusal;
+
+/// A request as every layer sees it.
+pub type Request = http::Request<Body>;
+/// An answer as every layer sees it.
+pub type Response = http::Response<Body>;
+
+/// A layer: does something before and after the rest of the stack, or answers itself.
+pub trait Around: Send + Sync + 'static {
+    /// Answers `request`, with or without `next`. A refusal is an answer; nothing here can fail.
+    fn around<N: Next>(&self, request: Request, next: N) -> impl Future<Output = Response> + Send;
+}
+
+/// The rest of the stack, for one request.
+pub trait Next: Send + 'static {
+    /// Runs it.
+    fn run(self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// Makes a tower layer of an [`Around`].
+#[derive(Debug)]
+pub struct AroundLayer<A>(Arc<A>);
+
+impl<A> AroundLayer<A> {
+    /// The tower layer of `around`.
+    pub fn new(around: A) -> Self {
+        Self(Arc::new(around))
+    }
+}
+
+impl<A> Clone for AroundLayer<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A, S> Layer<S> for AroundLayer<A> {
+    type Service = Surrounded<A, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded { around: Arc::clone(&self.0), inner }
+    }
+}
+
+/// A service with an [`Around`] around it.
+#[derive(Debug)]
+pub struct Surrounded<A, S> {
+    around: Arc<A>,
+    inner: S,
+}
+
+impl<A, S: Clone> Clone for Surrounded<A, S> {
+    fn clone(&self) -> Self {
+        Self { around: Arc::clone(&self.around), inner: self.inner.clone() }
+    }
+}
+
+impl<A, S> Service<Request> for Surrounded<A, S>
+where
+    A: Around,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    // Readiness is asked of the clone that is used, inside the call: a stack of ours is always ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let around = Arc::clone(&self.around);
+        let rest = Rest(self.inner.clone());
+        Box::pin(async move { Ok(around.around(request, rest).await) })
+    }
+}
+
+struct Rest<S>(S);
+
+impl<S> Next for Rest<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    async fn run(self, request: Request) -> Response {
+        match self.0.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The answer that carries a refusal: gRPC's trailers-only response.
+#[must_use]
+pub fn refuse(refusal: Refusal) -> Response {
+    Status::from(refusal).into_http()
+}
+
+/// The refusal as trailers, for a response whose headers have gone out already.
+#[must_use]
+pub fn trailers(refusal: Refusal) -> http_body::Frame<bytes::Bytes> {
+    let mut trailers = http::HeaderMap::with_capacity(3);
+    // Fails only for a message that is no header value; the contract's sentences are plain ASCII, and
+    // trailers without a status read as UNKNOWN at the client, never as success.
+    let written = Status::from(refusal).add_header(&mut trailers);
+    debug_assert!(written.is_ok(), "a reason's sentence is a header value");
+    http_body::Frame::trailers(trailers)
+}
