@@ -29,6 +29,7 @@
 //! | `layer.rs`; `opening`, `catch_panic`, `admission`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
 //! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
 //! | `lifecycle.rs` | signals, drain, hard end |
+//! | `client.rs` | the client's layers, in order; one file each in `client/` |
 //! | `config.rs` | every limit and time of a server |
 //! | `tls/`, `identity/` | who calls: certificates, tokens |
 //! | `telemetry/` | what operators see of a call: trace, metrics, log lines |
@@ -38,6 +39,7 @@ pub mod access;
 pub mod admission;
 pub mod audit;
 pub mod catch_panic;
+pub mod client;
 pub mod config;
 pub mod context;
 pub mod deadline;

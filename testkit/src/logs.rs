@@ -37,7 +37,10 @@ impl CapturedLogs {
     /// When a line is not JSON: a log that a collector cannot read.
     #[must_use]
     pub fn lines(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {

@@ -62,7 +62,7 @@ fn due(request: &Request) -> Result<Deadline, Refusal> {
 }
 
 /// A body that ends with DEADLINE_EXCEEDED when its time is over.
-struct TimedBody {
+pub(crate) struct TimedBody {
     body: Option<Body>,
     deadline: Deadline,
     /// Made when the body first has to be waited for: most answers are ready at once.
@@ -70,7 +70,7 @@ struct TimedBody {
 }
 
 impl TimedBody {
-    fn new(body: Body, deadline: Deadline) -> Self {
+    pub(crate) fn new(body: Body, deadline: Deadline) -> Self {
         Self { body: Some(body), deadline, alarm: None }
     }
 

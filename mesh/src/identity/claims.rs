@@ -6,10 +6,7 @@ use caremesh_kernel::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{
-    config::ClaimNames,
-    token::Fault,
-};
+use super::{config::ClaimNames, token::Fault};
 use crate::{policy::Role, principal::Person};
 
 /// A longer name is no issuer's opaque id.

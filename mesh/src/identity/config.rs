@@ -70,7 +70,11 @@ pub struct ClaimNames {
 
 impl Default for ClaimNames {
     fn default() -> Self {
-        Self { person_id: "person_id".to_owned(), roles: "roles".to_owned(), organisation: "organisation".to_owned() }
+        Self {
+            person_id: "person_id".to_owned(),
+            roles: "roles".to_owned(),
+            organisation: "organisation".to_owned(),
+        }
     }
 }
 

@@ -58,7 +58,8 @@ impl Source {
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, IdentityError> {
         let refused = |rule| IdentityError::Issuer { issuer: config.issuer.clone(), rule };
         if config.jwks_url.scheme() == "file" {
-            let path = config.jwks_url.to_file_path().map_err(|()| refused("jwks_url must be an absolute path"))?;
+            let path =
+                config.jwks_url.to_file_path().map_err(|()| refused("jwks_url must be an absolute path"))?;
             return Ok(Self::File(path));
         }
         let uri = config.jwks_url.as_str().parse().map_err(|_| refused("jwks_url must be a URL"))?;
@@ -110,7 +111,8 @@ async fn get(
 fn tls(config: &IssuerConfig) -> Result<ClientConfig, IdentityError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = &config.jwks_roots {
-        let text = std::fs::read(path).map_err(|source| IdentityError::Roots { path: path.clone(), source })?;
+        let text =
+            std::fs::read(path).map_err(|source| IdentityError::Roots { path: path.clone(), source })?;
         let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
         let (accepted, _) = roots.add_parsable_certificates(found);
         if accepted == 0 {

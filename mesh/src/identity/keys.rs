@@ -153,7 +153,11 @@ impl KeySet {
                 }
             }
             Err(error) => {
-                tracing::warn!(issuer = &*self.issuer, error = &error as &dyn std::error::Error, "an issuer's key set could not be fetched; the last one serves on");
+                tracing::warn!(
+                    issuer = &*self.issuer,
+                    error = &error as &dyn std::error::Error,
+                    "an issuer's key set could not be fetched; the last one serves on"
+                );
             }
         }
     }
@@ -177,7 +181,10 @@ impl KeySet {
         let by_id = usable(bytes);
         // An issuer without keys is an issuer with a fault: nobody revokes by publishing nothing.
         if by_id.is_empty() {
-            tracing::warn!(issuer = &*self.issuer, "an issuer's key set holds no usable signing key; the last one serves on");
+            tracing::warn!(
+                issuer = &*self.issuer,
+                "an issuer's key set holds no usable signing key; the last one serves on"
+            );
             return false;
         }
         tracing::info!(issuer = &*self.issuer, keys = by_id.len(), "an issuer's key set was read");

@@ -149,7 +149,12 @@ impl Issuer {
     }
 
     /// The claims, once the signature is good, and the generation of the key that says so.
-    async fn verify(&self, token: &str, algorithm: Algorithm, key_id: Option<&str>) -> Result<(Claims, u64), Fault> {
+    async fn verify(
+        &self,
+        token: &str,
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+    ) -> Result<(Claims, u64), Fault> {
         let found = self.keys.key(key_id.ok_or(Fault::UnknownKey)?).await;
         let (key, generation) = found.map_err(|missing| match missing {
             NoKey::Unknown => Fault::UnknownKey,

@@ -33,3 +33,4 @@ pub use redact::Redactor;
 pub use scope::{CallId, CallScope, carried, trace_parent};
 pub use trace::TraceLayer;
 pub use work::{Work, db_span};
+pub(crate) use {propagation::set_trace_parent, trace::set_call_id};

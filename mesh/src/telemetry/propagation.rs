@@ -46,6 +46,13 @@ pub(super) fn inject(span: &SpanContext, headers: &mut HeaderMap) {
     }
 }
 
+/// Writes a stored `traceparent`, if it is one.
+pub(crate) fn set_trace_parent(headers: &mut HeaderMap, text: &str) {
+    if let Some(span) = parse(text) {
+        inject(&span, headers);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,8 @@ impl Redactor {
     }
 
     fn message(&self, message: &DynamicMessage) -> String {
-        let fields = message.fields().map(|(field, value)| format!("{}: {}", field.name(), self.field(&field, value)));
+        let fields =
+            message.fields().map(|(field, value)| format!("{}: {}", field.name(), self.field(&field, value)));
         format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
     }
 
@@ -51,7 +52,8 @@ impl Redactor {
     }
 
     fn shows_items(&self, field: &FieldDescriptor) -> bool {
-        self.is_harmless(field) || (matches!(field.kind(), Kind::Message(_)) && self.declared(field).is_none())
+        self.is_harmless(field)
+            || (matches!(field.kind(), Kind::Message(_)) && self.declared(field).is_none())
     }
 
     /// Declared NONE; or a number, truth value or enum about which nothing is declared.

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{
-        Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId,
-        TraceState,
-    },
+    trace::{Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SamplingDecision, SamplingResult, ShouldSample};
+use opentelemetry_sdk::trace::{
+    IdGenerator, RandomIdGenerator, SamplingDecision, SamplingResult, ShouldSample,
+};
 use tracing::{Metadata, subscriber::Interest};
 use tracing_subscriber::layer::{Context as LayerContext, Filter};
 
@@ -72,7 +71,8 @@ impl ShouldSample for ScopeSampler {
         _attributes: &[KeyValue],
         _links: &[Link],
     ) -> SamplingResult {
-        let parent = parent.map(|context| context.span().span_context().clone()).filter(SpanContext::is_valid);
+        let parent =
+            parent.map(|context| context.span().span_context().clone()).filter(SpanContext::is_valid);
         let scope = || CallScope::with_current(|scope| scope.map(CallScope::is_sampled));
         // The scope first: at the edge it overrules a stranger's flag.
         let kept = scope().or_else(|| parent.map(|p| p.is_sampled())).unwrap_or_else(|| keeps(trace_id));
@@ -110,7 +110,13 @@ mod tests {
 
     fn remote(sampled: bool) -> SpanContext {
         let flags = TraceFlags::default().with_sampled(sampled);
-        SpanContext::new(TraceId::from_bytes([7; 16]), SpanId::from_bytes([9; 8]), flags, true, TraceState::NONE)
+        SpanContext::new(
+            TraceId::from_bytes([7; 16]),
+            SpanId::from_bytes([9; 8]),
+            flags,
+            true,
+            TraceState::NONE,
+        )
     }
 
     #[test]

@@ -129,7 +129,11 @@ impl CallTrace {
             let own = own_context(&span, &scope);
             (span, own)
         });
-        Self { scope: CallScope::new(service.clone(), Some(call_id), own), span: Some(span), enters_scope: true }
+        Self {
+            scope: CallScope::new(service.clone(), Some(call_id), own),
+            span: Some(span),
+            enters_scope: true,
+        }
     }
 
     fn outgoing<B>(service: &Arc<str>, request: &mut Request<B>) -> Self {
@@ -219,9 +223,13 @@ fn client_span(service: &str, path: &str) -> Span {
 fn names_in(path: &str) -> (&str, &str) {
     const LONGEST: usize = 200;
     let named = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
-    let clean = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+    let clean = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'))
+    };
     match named {
-        Some((service, method)) if path.len() <= LONGEST && clean(service) && clean(method) => (service, method),
+        Some((service, method)) if path.len() <= LONGEST && clean(service) && clean(method) => {
+            (service, method)
+        }
         _ => ("other", "other"),
     }
 }
@@ -248,7 +256,12 @@ impl Observer for CallTrace {
 fn is_fault(code: Code) -> bool {
     matches!(
         code,
-        Code::Unknown | Code::DeadlineExceeded | Code::Unimplemented | Code::Internal | Code::Unavailable | Code::DataLoss
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
     )
 }
 
@@ -258,7 +271,10 @@ mod tests {
 
     #[test]
     fn path_that_is_not_a_method_is_not_put_into_a_span() {
-        assert_eq!(names_in("/caremesh.policy.v1.PolicyService/GetPolicy"), ("caremesh.policy.v1.PolicyService", "GetPolicy"));
+        assert_eq!(
+            names_in("/caremesh.policy.v1.PolicyService/GetPolicy"),
+            ("caremesh.policy.v1.PolicyService", "GetPolicy")
+        );
         for path in ["/", "/x", "/a/b/c", "/Ada%20Obi/+2348012345678", "//m"] {
             assert_eq!(names_in(path), ("other", "other"), "{path}");
         }

@@ -12,8 +12,8 @@ use std::{
 
 use caremesh_kernel::{Clock, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 
@@ -57,7 +57,10 @@ impl LocalCa {
     }
 
     fn open(folder: &Path, bundle: &Path, trust_domain: &str) -> Result<Self, TlsError> {
-        let unusable = || TlsError::Pem { path: bundle.to_owned(), rule: "must hold the local authority's certificate and key" };
+        let unusable = || TlsError::Pem {
+            path: bundle.to_owned(),
+            rule: "must hold the local authority's certificate and key",
+        };
         let text = zeroize::Zeroizing::new(read(bundle)?);
         let certificate = CertificateDer::from_pem_slice(&text).map_err(|_| unusable())?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| unusable())?;
@@ -97,7 +100,8 @@ impl LocalCa {
         let id = SpiffeId::new(&self.trust_domain, service)?;
         let key = KeyPair::generate()?;
         let certificate = workload_params(&id, clock.now())?.signed_by(&key, &self.issuer)?;
-        let paths = (self.folder.join(format!("{service}.pem")), self.folder.join(format!("{service}.key.pem")));
+        let paths =
+            (self.folder.join(format!("{service}.pem")), self.folder.join(format!("{service}.key.pem")));
         write(&paths.0, 0o644, certificate.pem().as_bytes())?;
         write(&paths.1, 0o600, key.serialize_pem().as_bytes())?;
         Ok(paths)
@@ -151,7 +155,8 @@ fn workload_params(id: &SpiffeId, now: Timestamp) -> Result<CertificateParams, T
     params.distinguished_name = named(id.service());
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.subject_alt_names = vec![
         SanType::URI(id.to_string().try_into()?),
         SanType::DnsName("localhost".try_into()?),

@@ -1,11 +1,17 @@
 //! What an identity is made of: chain, key and roots, from PEM files in production. The key leaves
 //! this module only into rustls.
 
-use std::{fmt, io, path::{Path, PathBuf}};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::{self, PemObject}},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 use serde::Deserialize;
 

@@ -100,7 +100,13 @@ impl ServerCertVerifier for ExpectedServer {
     ) -> Result<ServerCertVerified, Error> {
         let live = self.live.load();
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &live.roots, intermediates, now, self.algorithms.all)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &live.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
         let found = workload_of(end_entity, live.id.trust_domain())?;
         if found.service() != &*self.expected {
             return Err(refused());

@@ -8,7 +8,10 @@ use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::{ResolvesClientCert, Resumption},
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
 };
 
@@ -68,7 +71,10 @@ impl WorkloadIdentity {
     /// # Errors
     /// When the provider supports no TLS 1.3 suite.
     pub fn mesh_server_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let verifier = PeerClients { live: self.live.clone(), algorithms: self.provider.signature_verification_algorithms };
+        let verifier = PeerClients {
+            live: self.live.clone(),
+            algorithms: self.provider.signature_verification_algorithms,
+        };
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::new(verifier))
