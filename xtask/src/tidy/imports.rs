@@ -1,6 +1,6 @@
 //! Who may name what: the arrows of ARCHITECTURE.md, written as a table of places and forbidden names.
 
-use super::{code, has_word};
+use super::{code_outside_strings, has_word};
 use crate::findings::Findings;
 use crate::tree::File;
 
@@ -58,7 +58,8 @@ const RULES: [Rule; 5] = [
 pub(crate) fn check(file: &File, findings: &mut Findings) {
     for rule in RULES.iter().filter(|rule| (rule.holds)(file)) {
         for (number, line) in file.lines().take_while(|(_, line)| !line.starts_with("#[cfg(test)]")) {
-            let named = rule.forbidden.iter().find(|name| has_word(code(line), name));
+            let code = code_outside_strings(line);
+            let named = rule.forbidden.iter().find(|name| has_word(&code, name));
             if let Some(name) = named {
                 findings.fault(format!("{}:{number}", file.path), format!("`{name}`: {}", rule.reason));
             }
