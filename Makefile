@@ -7,11 +7,12 @@ VENV   := .tools/venv
 PROTOX := .tools/protox-0.10.0.stamp
 PYTHON := .tools/python.stamp
 SYSTEM := .tools/system.stamp
-NODE   := .tools/node.stamp
+# Every folder with a lock file of its own.
+NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard clients/ts/package-lock.json e2e/*/package-lock.json))
 DATA   ?= data
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: setup-run setup-test ## Install everything that is not there yet, from package registries.
 
@@ -65,10 +66,10 @@ $(PYTHON): .ci/requirements.txt
 	python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(NODE): clients/ts/package-lock.json
+%/node_modules/.stamp: %/package-lock.json
 	@.ci/need npm
-	npm ci --prefix clients/ts --silent
-	@mkdir -p $(@D) && touch $@
+	npm ci --prefix $* --silent
+	@touch $@
 
 $(SYSTEM): .ci/setup-packages
 	@.ci/setup-packages
