@@ -14,6 +14,7 @@ use crate::findings::Findings;
 use crate::tree::Tree;
 
 const ERRORS: &str = "docs/errors.md";
+const OPERATIONS: &str = "docs/operations.md";
 
 /// Reports names that lead nowhere and an errors document that is not the contract's.
 pub(crate) fn check(tree: &Tree, contract: &DescriptorPool) -> anyhow::Result<Findings> {
@@ -22,6 +23,10 @@ pub(crate) fn check(tree: &Tree, contract: &DescriptorPool) -> anyhow::Result<Fi
     for document in tree.with_extension("md") {
         names::check_paths(document, tree, &mut findings);
         names::check_targets(document, makefile, &mut findings);
+        names::check_settings(document, tree, &mut findings);
+    }
+    if let Some(operations) = tree.file(OPERATIONS) {
+        names::check_metrics(operations, tree, &mut findings);
     }
     let expected = errors::render(contract, tree)?;
     if tree.file(ERRORS).is_none_or(|file| file.text != expected) {

@@ -1,11 +1,16 @@
 //! Names of files, folders and make targets in the text of a document.
 
+use std::collections::BTreeSet;
+
 use crate::findings::Findings;
 use crate::tree::{File, NOT_SOURCE, Tree};
 
 /// Endings by which a name is known to mean a file.
 const FILE_ENDINGS: [&str; 14] =
     ["rs", "proto", "md", "toml", "yaml", "yml", "txt", "ts", "js", "mjs", "py", "binpb", "json", "html"];
+
+/// The tables of a configuration file.
+const COMPONENTS: [&str; 6] = ["gateway", "identity", "issuer", "policy", "telemetry", "tls"];
 
 /// Reports paths that are not there.
 pub(crate) fn check_paths(document: &File, tree: &Tree, findings: &mut Findings) {
@@ -37,6 +42,48 @@ pub(crate) fn check_targets(document: &File, makefile: &File, findings: &mut Fin
             }
         }
     }
+}
+
+/// Reports settings in the first column of a table that no configuration struct has.
+pub(crate) fn check_settings(document: &File, tree: &Tree, findings: &mut Findings) {
+    for (number, line) in document.lines() {
+        let Some(name) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else { continue };
+        let Some((component, rest)) = name.split_once('.') else { continue };
+        let field = rest.rsplit('.').next().unwrap_or(rest);
+        if COMPONENTS.contains(&component) && !is_setting(field, tree) {
+            findings.fault(format!("{}:{number}", document.path), format!("`{name}` is not a setting"));
+        }
+    }
+}
+
+/// Whether a struct that refuses unknown keys has a field of this name.
+fn is_setting(field: &str, tree: &Tree) -> bool {
+    let declared = format!("    pub {field}: ");
+    tree.with_extension("rs")
+        .any(|file| file.text.contains("deny_unknown_fields") && file.text.contains(&declared))
+}
+
+/// Reports metrics that a document names and nothing counts, and counts that no document names.
+pub(crate) fn check_metrics(document: &File, tree: &Tree, findings: &mut Findings) {
+    let ours = |name: &str| ["caremesh_", "rpc_"].iter().any(|family| name.starts_with(family));
+    let named: BTreeSet<&str> =
+        document.text.split('`').skip(1).step_by(2).filter(|name| ours(name)).collect();
+    let code: Vec<&File> = tree.with_extension("rs").filter(|file| is_counting(file)).collect();
+    for name in &named {
+        if !code.iter().any(|file| file.text.contains(&format!("\"{name}\""))) {
+            findings.fault(&document.path, format!("`{name}` is counted nowhere"));
+        }
+    }
+    let counted = code.iter().flat_map(|file| file.text.split("!(\"").skip(1));
+    for name in counted.filter_map(|rest| rest.split('"').next()).filter(|name| ours(name)) {
+        if !named.contains(name) {
+            findings.fault(&document.path, format!("does not tell of the metric `{name}`"));
+        }
+    }
+}
+
+fn is_counting(file: &File) -> bool {
+    !file.is_test() && file.text.contains("metrics::")
 }
 
 /// What stands between backticks.
@@ -143,6 +190,37 @@ mod tests {
         {
             assert_eq!(path_faults(document), [""; 0], "{document}");
         }
+    }
+
+    #[test]
+    fn a_setting_that_no_struct_has_is_a_fault() {
+        let table = "| `gateway.listen` | 1 |\n| `gateway.limits.lissen` | 2 |\n| `rpc.method` | 3 |\n";
+        let config =
+            "#[serde(deny_unknown_fields)]\nstruct GatewayConfig {\n    pub listen: SocketAddr,\n}\n";
+        let tree = Tree::of(&[("README.md", table), ("gateway/src/config.rs", config)]);
+        let mut findings = Findings::default();
+        check_settings(&tree.files[0], &tree, &mut findings);
+        assert_eq!(findings.faults(), ["README.md:2: `gateway.limits.lissen` is not a setting"]);
+    }
+
+    #[test]
+    fn metrics_are_documented_and_documented_metrics_are_counted() {
+        let tree = Tree::of(&[
+            ("docs/operations.md", "| `caremesh_panics_total` | `caremesh_ghosts_total` |"),
+            (
+                "mesh/src/a.rs",
+                "metrics::counter!(\"caremesh_panics_total\");\nmetrics::counter!(\"caremesh_new_total\");\n",
+            ),
+        ]);
+        let mut findings = Findings::default();
+        check_metrics(tree.file("docs/operations.md").unwrap(), &tree, &mut findings);
+        assert_eq!(
+            findings.faults(),
+            [
+                "docs/operations.md: `caremesh_ghosts_total` is counted nowhere",
+                "docs/operations.md: does not tell of the metric `caremesh_new_total`"
+            ]
+        );
     }
 
     #[test]
