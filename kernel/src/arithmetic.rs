@@ -181,6 +181,17 @@ impl Fraction {
         self.num == self.den
     }
 
+    /// The product of two factors, in lowest terms, so that several factors on one amount round once; `None` where it
+    /// does not fit 64 bits.
+    #[must_use]
+    pub fn times(self, other: Self) -> Option<Self> {
+        let num = i128::from(self.num) * i128::from(other.num);
+        let den = i128::from(self.den) * i128::from(other.den);
+        let common = greatest_common_divisor(num, den);
+        let (num, den) = (i64::try_from(num / common).ok()?, i64::try_from(den / common).ok()?);
+        Some(Self { num, den })
+    }
+
     /// The amount times this factor, rounded once, half-up.
     ///
     /// # Panics
@@ -189,6 +200,11 @@ impl Fraction {
     pub fn of(self, amount_minor: i64) -> i64 {
         half_up(amount_minor, self.num, self.den)
     }
+}
+
+/// Euclid's; `right` is positive, so the result is.
+fn greatest_common_divisor(left: i128, right: i128) -> i128 {
+    if left == 0 { right } else { greatest_common_divisor(right % left, left) }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -243,6 +259,14 @@ mod tests {
     fn more_than_the_whole_is_no_share() {
         assert_eq!(Bps::new(10_001), Err(RateError::BpsOutOfRange(10_001)));
         assert_eq!(Bps::new(2_500).unwrap().of(10_002), 2_501);
+    }
+
+    #[test]
+    fn factors_multiply_exactly_or_not_at_all() {
+        let of = |num, den| Fraction::new(num, den).unwrap();
+        assert_eq!(of(9_000, 10_000).times(of(181, 365)), Some(of(1_629, 3_650)));
+        assert_eq!(of(0, 7).times(of(3, 5)), Some(of(0, 1)));
+        assert_eq!(of(i64::MAX, 1).times(of(i64::MAX, 1)), None);
     }
 
     /// An independent model of half-up: the only integer r with r − 1/2 ≤ x < r + 1/2, checked by inequality.

@@ -97,6 +97,23 @@ pub fn open_account(plan: &PlanVersion, cover: &Cover, key: &AccountKey) -> Opti
     fits.then(|| opening::open(plan, cover, rule, key.clone()))
 }
 
+/// The cuts that lack of room alone would make to a line: sub-limits on the allowed amount, times, days and pools. For
+/// eligibility, which asks about room apart from every other reason.
+pub(in crate::domain) fn room_for(
+    plan: &PlanVersion,
+    cover: &Cover,
+    event: &Event,
+    line: &Line,
+    snapshot: &Snapshot,
+) -> Vec<Cut> {
+    let mut run = Run::new(plan, cover, event, std::slice::from_ref(line), Some(snapshot));
+    // Waiting is its own reason; here it must not make a layer look empty.
+    run.lines.iter_mut().for_each(|line| line.waits.clear());
+    steps::run(Step::SublimitAllowed, &mut run);
+    steps::run(Step::Pool, &mut run);
+    run.lines.into_iter().flat_map(|line| line.cuts).collect()
+}
+
 fn finish(line: LineRun<'_>) -> LinePrice {
     let mut breakdown = line.parts;
     breakdown.payable = line.amount;

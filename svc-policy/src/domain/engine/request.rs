@@ -166,6 +166,13 @@ impl Cover {
         if self.member.layers.is_empty() { &self.layers } else { &self.member.layers }
     }
 
+    /// The earliest clock that any of the member's layers waits by.
+    #[must_use]
+    pub fn first_clock_of_member(&self) -> Date {
+        let layers = self.member_layers().iter().map(|layer| layer.waiting_from);
+        self.member.continuous_since.max(layers.min().unwrap_or(self.continuous_since))
+    }
+
     /// Whether the member is covered on that day.
     #[must_use]
     pub fn covers(&self, day: Date) -> bool {

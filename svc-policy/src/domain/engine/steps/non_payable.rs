@@ -3,7 +3,6 @@
 
 use caremesh_kernel::Date;
 
-use crate::domain::engine::opening;
 use crate::domain::engine::priced::{Part, Reason};
 use crate::domain::engine::request::Cover;
 use crate::domain::engine::run::{LineRun, Run, Why, circumstance};
@@ -11,7 +10,7 @@ use crate::domain::engine::waiting;
 use crate::domain::plan::{PlanVersion, Step};
 
 pub(super) fn run(run: &mut Run<'_>) {
-    let first_clock = opening::first_clock(run.cover, run.cover.member_layers());
+    let first_clock = run.cover.first_clock_of_member();
     for line in &mut run.lines {
         let verdict = reason_against(line, run.plan, run.cover, run.event, first_clock);
         if let Some((reason, rule)) = verdict {
