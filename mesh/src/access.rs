@@ -2,18 +2,16 @@
 //! services, and the purpose for both. It must not know records: how the caller stands to one is left in
 //! the context (`granted`) for the serving service to resolve into a scope.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use crate::context::CallContext;
 use crate::identity::SpiffeId;
+use crate::identity::metadata::{PURPOSE, purpose};
 use crate::layer::{Around, Next, Request, Response, refuse};
 use crate::policy::{AccessRule, MethodPolicy, Purpose, Relationship};
 use crate::principal::Principal;
 use crate::reason::CommonReason;
 use crate::refusal::Refusal;
-
-/// Request header in which a caller may state its purpose: `treatment`, `payment` or `operations`.
-pub const PURPOSE: HeaderName = HeaderName::from_static("caremesh-purpose");
 
 /// The layer.
 #[derive(Debug, Default)]
@@ -89,17 +87,15 @@ fn refusal_for(method: &MethodPolicy, principal: &Principal) -> Refusal {
 /// # Errors
 /// `FIELD_INVALID` naming the header, for a purpose that is not one of the three.
 pub fn stated_purpose(headers: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
-    let Some(value) = headers.get(PURPOSE) else { return Ok(None) };
-    match value.as_bytes() {
-        b"treatment" => Ok(Some(Purpose::Treatment)),
-        b"payment" => Ok(Some(Purpose::Payment)),
-        b"operations" => Ok(Some(Purpose::Operations)),
-        _ => Err(Refusal::new(CommonReason::FieldInvalid).field_explained(
-            PURPOSE.as_str(),
-            "purpose.known",
-            "must be treatment, payment or operations",
-        )),
+    let stated = purpose(headers);
+    if stated.is_some() || !headers.contains_key(PURPOSE) {
+        return Ok(stated);
     }
+    Err(Refusal::new(CommonReason::FieldInvalid).field_explained(
+        PURPOSE.as_str(),
+        "purpose.known",
+        "must be treatment, payment or operations",
+    ))
 }
 
 #[cfg(test)]

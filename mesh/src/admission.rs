@@ -1,21 +1,16 @@
 //! Lets in what can be served: known methods, within limits on calls and on open streams, for callers
 //! that still wait. The rest is told at once when to come back, before any work is spent on it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::Status;
 use tonic::body::Body;
 
 use crate::config::AdmissionConfig;
 use crate::deadline::{Deadline, of_caller};
-use crate::layer::{Around, Next, Request, Response, refuse};
+use crate::layer::{Around, Holding, Next, Request, Response, refuse};
 use crate::opening::Call;
 use crate::reason::CommonReason;
 use crate::refusal::Refusal;
@@ -96,7 +91,7 @@ impl Around for Admission {
         match place {
             Ok(place) => {
                 let response = next.run(request).await;
-                response.map(|body| Body::new(Placed { body, _place: place }))
+                response.map(|body| Body::new(Holding::new(body, place)))
             }
             Err(refusal) => not_admitted(refusal),
         }
@@ -128,31 +123,5 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A body that holds its call's place until it has been sent or given up.
-struct Placed {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl http_body::Body for Placed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -5,12 +5,10 @@
 mod body;
 mod layer;
 
-use caremesh_kernel::{EpisodeId, PersonId};
 use futures::future::BoxFuture;
 use tonic::Code;
 
 use crate::context::{CallContext, Touched};
-use crate::policy::Purpose;
 
 pub use layer::Audit;
 
@@ -28,50 +26,13 @@ pub enum Outcome {
     },
 }
 
-/// One event of the audit trail. Ids only: never a name, a body or a token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditEvent {
-    /// Id of the call.
-    pub call_id: String,
-    /// Path of the method.
-    pub method: String,
-    /// Owner of the intent, as [`crate::Principal::caller_key`].
-    pub caller: String,
-    /// The calling person's record, if the caller is a person who has one.
-    pub person: Option<PersonId>,
-    /// The organisation of a person who is staff or a partner.
-    pub organisation: Option<String>,
-    /// The service at the other end of the connection; empty when none.
-    pub service: String,
-    /// For what.
-    pub purpose: Purpose,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Whom and what it touched.
-    pub touched: Vec<Touched>,
-    /// W3C `traceparent`.
-    pub trace_parent: Option<String>,
-    /// The care episode.
-    pub episode_id: Option<EpisodeId>,
-}
-
-impl AuditEvent {
-    /// The event of this call, having touched these and ended so.
+impl Outcome {
+    /// `OK`, or the reason of the refusal.
     #[must_use]
-    pub fn of(context: &CallContext, touched: Vec<Touched>, outcome: Outcome) -> Self {
-        let principal = context.principal();
-        Self {
-            call_id: context.call_id().to_owned(),
-            method: context.method().path.clone(),
-            caller: principal.caller_key(),
-            person: principal.person_id(),
-            organisation: principal.person().and_then(|person| person.organisation.clone()),
-            service: principal.service().to_owned(),
-            purpose: context.purpose(),
-            outcome,
-            touched,
-            trace_parent: context.trace_parent(),
-            episode_id: context.episode_id(),
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Ok => "OK",
+            Self::Refused { reason, .. } => reason,
         }
     }
 }
@@ -83,6 +44,12 @@ pub struct AuditUnavailable;
 
 /// Where events go. An event is safe when the future is done: on disk, not in a queue.
 pub trait AuditSink: Send + Sync + 'static {
-    /// Commits the event.
-    fn record(&self, event: AuditEvent) -> BoxFuture<'static, Result<(), AuditUnavailable>>;
+    /// Commits that the call of `context` touched these records and ended so. Without records it is the
+    /// event of a refusal that named none.
+    fn record(
+        &self,
+        context: CallContext,
+        touched: Vec<Touched>,
+        outcome: Outcome,
+    ) -> BoxFuture<'static, Result<(), AuditUnavailable>>;
 }

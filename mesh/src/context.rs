@@ -112,6 +112,8 @@ pub struct CallParts {
     pub deadline: Deadline,
     /// W3C `traceparent`, to be kept in outbox and process rows.
     pub trace_parent: Option<String>,
+    /// The person a step concerns that runs without that person's token: audited, never authority.
+    pub on_behalf_of: Option<PersonId>,
     /// The care episode the call belongs to.
     pub episode_id: Option<EpisodeId>,
     /// Where touched records are reported.
@@ -147,6 +149,7 @@ impl CallContext {
             granted: vec![Relationship::Any],
             deadline,
             trace_parent: None,
+            on_behalf_of: None,
             episode_id: None,
             facts: Facts::default(),
         })
@@ -161,6 +164,12 @@ impl CallContext {
     #[must_use]
     pub fn with_trace_parent(&self, trace_parent: Option<String>) -> Self {
         Self::new(CallParts { trace_parent, ..(*self.0).clone() })
+    }
+
+    /// The same call, made for this person: who a stored row names.
+    #[must_use]
+    pub fn with_on_behalf_of(&self, on_behalf_of: Option<PersonId>) -> Self {
+        Self::new(CallParts { on_behalf_of, ..(*self.0).clone() })
     }
 
     /// The same call, joined to an episode (one that was just minted, or a stored row's).
@@ -209,6 +218,12 @@ impl CallContext {
     #[must_use]
     pub fn trace_parent(&self) -> Option<String> {
         self.0.trace_parent.clone()
+    }
+
+    /// The person a step concerns that runs without that person's token. Data, never authority.
+    #[must_use]
+    pub fn on_behalf_of(&self) -> Option<PersonId> {
+        self.0.on_behalf_of
     }
 
     /// The care episode the call belongs to, if the caller named one.

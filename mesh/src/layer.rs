@@ -3,10 +3,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt as _};
@@ -113,11 +115,45 @@ pub fn refuse(refusal: Refusal) -> Response {
 
 /// The refusal as trailers, for a response whose headers have gone out already.
 #[must_use]
-pub fn trailers(refusal: Refusal) -> http_body::Frame<bytes::Bytes> {
+pub fn trailers(refusal: Refusal) -> Frame<bytes::Bytes> {
     let mut trailers = http::HeaderMap::with_capacity(3);
     // Fails only for a message that is no header value; the contract's sentences are plain ASCII, and
     // trailers without a status read as UNKNOWN at the client, never as success.
     let written = Status::from(refusal).add_header(&mut trailers);
     debug_assert!(written.is_ok(), "a reason's sentence is a header value");
-    http_body::Frame::trailers(trailers)
+    Frame::trailers(trailers)
+}
+
+/// A body that keeps something until it has been sent or given up: a place, a count.
+#[derive(Debug)]
+pub struct Holding<B, T> {
+    body: B,
+    _held: T,
+}
+
+impl<B, T> Holding<B, T> {
+    /// `body`, keeping `held`.
+    pub fn new(body: B, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<B: http_body::Body + Unpin, T: Unpin> http_body::Body for Holding<B, T> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

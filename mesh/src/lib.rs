@@ -28,6 +28,8 @@
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
 //! | `layer.rs`; `opening`, `catch_panic`, `admission`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
 //! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
+//! | `server.rs`, `connections.rs`, `frame_limit.rs` | the list of layers; the HTTP/2 connections under it and their limits |
+//! | `health.rs`, `admin.rs` | probes, readiness, the plain-text port |
 //! | `lifecycle.rs` | signals, drain, hard end |
 //! | `client.rs` | the client's layers, in order; one file each in `client/` |
 //! | `config.rs` | every limit and time of a server |
@@ -36,14 +38,18 @@
 
 pub mod accept;
 pub mod access;
+pub mod admin;
 pub mod admission;
 pub mod audit;
 pub mod catch_panic;
 pub mod client;
 pub mod config;
+mod connections;
 pub mod context;
 pub mod deadline;
 pub mod errors;
+mod frame_limit;
+pub mod health;
 pub mod identify;
 pub mod identity;
 pub mod layer;
@@ -54,6 +60,7 @@ pub mod policy;
 pub mod principal;
 pub mod reason;
 pub mod refusal;
+pub mod server;
 pub mod status;
 pub mod telemetry;
 pub mod tls;

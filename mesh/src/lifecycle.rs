@@ -89,6 +89,12 @@ impl Lifecycle {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token(), tasks: TaskTracker::new() }
     }
 
+    /// A part that begins its end when it is told to, and is over at the latest when this life is.
+    #[must_use]
+    pub fn part_with_own_end(&self) -> Self {
+        Self { soft: CancellationToken::new(), hard: self.hard.child_token(), tasks: TaskTracker::new() }
+    }
+
     /// Runs a task that [`Lifecycle::drain`] waits for. It is dropped at its next await when time is up.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let over = self.over();

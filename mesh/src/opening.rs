@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use caremesh_kernel::EpisodeId;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use crate::layer::{Around, Next, Request, Response};
@@ -13,9 +12,6 @@ use crate::telemetry::CallId;
 
 /// Response header with the id of the call, by which a caller's report leads to the log.
 pub const CALL_ID: HeaderName = HeaderName::from_static("x-caremesh-call-id");
-/// Request header with the care episode a call belongs to (`epi_…`). Between services only: the edge
-/// drops it, as it drops all baggage of strangers.
-pub const EPISODE_ID: HeaderName = HeaderName::from_static("x-caremesh-episode-id");
 
 /// What is known of a call from its first moment; in the extensions of every request.
 #[derive(Clone, Debug)]
@@ -26,8 +22,6 @@ pub struct Call {
     pub method: Option<Arc<MethodPolicy>>,
     /// When it arrived: deadlines count from here, time in the queue included.
     pub arrived: Instant,
-    /// The care episode its caller named.
-    pub episode_id: Option<EpisodeId>,
 }
 
 impl Call {
@@ -68,7 +62,6 @@ impl Around for Opening {
             id: id.clone(),
             method: self.contract.method(request.uri().path()).cloned(),
             arrived: Instant::now(),
-            episode_id: episode_of(request.headers()),
         };
         request.extensions_mut().insert(call);
         let mut response = next.run(request).await;
@@ -77,9 +70,4 @@ impl Around for Opening {
         }
         response
     }
-}
-
-/// A malformed id is no episode: it only joins traces and rows, and opens nothing.
-fn episode_of(headers: &HeaderMap) -> Option<EpisodeId> {
-    headers.get(EPISODE_ID)?.to_str().ok()?.parse().ok()
 }

@@ -159,6 +159,14 @@ impl ContractPolicy {
         self.methods.get(path)
     }
 
+    /// The part of the contract that these services make up, with gRPC's own.
+    #[must_use]
+    pub fn serving(mut self, services: &[String]) -> Self {
+        self.methods.retain(|_, method| method.is_infrastructure() || services.contains(&method.service));
+        self.services.retain(|service| services.contains(&service.name));
+        self
+    }
+
     /// All methods, in no order.
     pub fn methods(&self) -> impl Iterator<Item = &Arc<MethodPolicy>> {
         self.methods.values()

@@ -8,10 +8,11 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::body::AuditedBody;
-use super::{AuditEvent, AuditSink, Outcome};
+use super::{AuditSink, Outcome};
 use crate::access::stated_purpose;
 use crate::context::{CallContext, CallParts, Facts};
 use crate::deadline::Deadline;
+use crate::identity::metadata::{episode, on_behalf_of};
 use crate::layer::{Around, Next, Request, Response, refuse};
 use crate::opening::Call;
 use crate::policy::AuditClass;
@@ -63,7 +64,8 @@ fn open_context(request: &Request) -> Option<CallContext> {
         granted: Vec::new(),
         deadline: *request.extensions().get::<Deadline>()?,
         trace_parent: trace_parent(),
-        episode_id: call.episode_id,
+        on_behalf_of: on_behalf_of(request.headers()),
+        episode_id: episode(request.headers()),
         facts: Facts::default(),
     }))
 }
@@ -82,7 +84,7 @@ impl Audit {
             return response;
         }
         // The refusal stands whether or not it could be written down: it gives nothing away.
-        if self.sink.record(AuditEvent::of(context, touched, outcome)).await.is_err() {
+        if self.sink.record(context.clone(), touched, outcome).await.is_err() {
             lost(context);
         }
         response
@@ -114,7 +116,7 @@ pub(super) async fn commit(context: &CallContext, sink: &Arc<dyn AuditSink>) -> 
     if touched.is_empty() {
         return Ok(());
     }
-    let recorded = sink.record(AuditEvent::of(context, touched, Outcome::Ok)).await;
+    let recorded = sink.record(context.clone(), touched, Outcome::Ok).await;
     recorded.map_err(|_| {
         lost(context);
         Refusal::new(CommonReason::DependencyDown)

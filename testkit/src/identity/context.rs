@@ -56,6 +56,7 @@ fn context(principal: Principal, granted: &[Relationship]) -> CallContext {
         granted: granted.to_vec(),
         deadline: Deadline::after(LONG),
         trace_parent: None,
+        on_behalf_of: None,
         episode_id: None,
         facts: Facts::default(),
     })
