@@ -1,1 +1,6 @@
-//! Tests across the gateway and all services.
+//! What end-to-end tests share: the real binary as a child process, tools that may be missing, clients.
+//! Must not know what any test proves.
+
+pub mod demo;
+pub mod program;
+pub mod tools;
