@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Command, Settings};
-use crate::exit::Failure;
-use crate::token;
+use crate::config::{Sources, process_environment};
+use crate::exit::{Failure, OrFail};
+use crate::{serve, token, up};
 
 /// Where `up` keeps its data when nobody says otherwise.
 const DEFAULT_DATA: &str = "data";
@@ -18,10 +19,18 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     caremesh_mesh::tls::install_provider();
     match cli.command {
         Command::Token { name, settings } => token::run(&data_of(&settings), &name),
+        Command::Up(settings) => up::run(&data_of(&settings), &sources(&settings)?),
+        Command::Serve { component, settings } => serve::run(component, &sources(&settings)?),
         _ => Err(anyhow::anyhow!("not wired").into()),
     }
 }
 
 fn data_of(settings: &Settings) -> PathBuf {
     settings.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+}
+
+fn sources(settings: &Settings) -> Result<Sources, Failure> {
+    let environment = process_environment().or_settings()?;
+    let sources = Sources::read(settings.config.as_deref(), environment.into_iter()).or_settings()?;
+    Ok(settings.set.iter().fold(sources, |sources, (key, value)| sources.with_flag(key, value)))
 }

@@ -100,6 +100,12 @@ impl DataFolder {
         self.root.join("demo-loaded")
     }
 
+    /// The person ids that svc-policy gave to the demo people.
+    #[must_use]
+    pub fn person_ids(&self) -> PathBuf {
+        self.root.join("person-ids.json")
+    }
+
     /// The folder of a service's own files.
     #[must_use]
     pub fn service(&self, name: &str) -> PathBuf {

@@ -19,6 +19,14 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The gateway's port.
+    ///
+    /// # Errors
+    /// When its URL names none.
+    pub fn gateway_port(&self) -> Result<u16> {
+        url::Url::parse(&self.gateway)?.port().context("the gateway's URL names no port")
+    }
+
     /// Keeps them in the data folder.
     ///
     /// # Errors

@@ -3,12 +3,18 @@
 
 pub mod cli;
 pub mod commands;
+pub mod components;
 pub mod config;
 pub mod data;
 pub mod demo;
+pub mod edge_client;
 pub mod endpoints;
 pub mod exit;
 pub mod files;
 pub mod issuer;
+pub mod process;
+pub mod ready;
+pub mod serve;
 pub mod terminal;
 pub mod token;
+pub mod up;

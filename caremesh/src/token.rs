@@ -7,6 +7,7 @@ use anyhow::Result;
 use caremesh_kernel::SystemClock;
 
 use crate::data::DataFolder;
+use crate::demo::{DemoPerson, PersonIds};
 use crate::endpoints::Endpoints;
 use crate::exit::{Failure, OrFail};
 use crate::issuer::{KeyRing, cli_token};
@@ -17,18 +18,15 @@ use crate::{demo, terminal};
 /// # Errors
 /// When the folder is no demo's or the name is unknown.
 pub fn run(root: &Path, name: &str) -> Result<(), Failure> {
-    let person = demo::find(name).or_settings()?;
-    let token = sign(root, &person).or_environment()?;
+    let folder = DataFolder::open(root).or_environment()?;
+    let ids = PersonIds::load(&folder.person_ids()).or_environment()?;
+    let person = demo::find(name, &ids).or_settings()?;
+    let token = sign(&folder, &person).or_environment()?;
     terminal::print_line(&token).or_environment()
 }
 
-/// Signs a token with the keys of a data folder.
-///
-/// # Errors
-/// When `up` has never run there.
-pub fn sign(root: &Path, person: &demo::DemoPerson) -> Result<String> {
-    let folder = DataFolder::open(root)?;
-    let endpoints = Endpoints::load(&folder)?;
+fn sign(folder: &DataFolder, person: &DemoPerson) -> Result<String> {
+    let endpoints = Endpoints::load(folder)?;
     let keys = KeyRing::open(&folder.issuer_keys())?;
     cli_token(&keys, &endpoints.issuer, &endpoints.audience, person, &SystemClock)
 }

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use caremesh::edge_client;
 use tempfile::TempDir;
+use tonic::transport::Channel;
 
 use crate::program::{self, Program, free_ports};
 
@@ -29,8 +31,22 @@ impl Demo {
     /// # Errors
     /// With what it said when it did not start.
     pub async fn start(extra: &[(&'static str, String)]) -> Result<Self> {
+        Self::start_on(free_ports()?, extra).await
+    }
+
+    /// Starts it on the ports that `docs/ports.md` names.
+    ///
+    /// # Errors
+    /// With what it said when it did not start.
+    pub async fn start_on_default_ports() -> Result<Self> {
+        Self::start_on([8443, 9090, 50051, 9091, 8444], &[]).await
+    }
+
+    async fn start_on(
+        [gateway_port, gateway_admin, policy, policy_admin, issuer_port]: [u16; 5],
+        extra: &[(&'static str, String)],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let [gateway_port, gateway_admin, policy, policy_admin, issuer_port] = free_ports()?;
         let at = |port: u16| format!("127.0.0.1:{port}");
         let mut environment = vec![
             ("CAREMESH_GATEWAY__LISTEN", at(gateway_port)),
@@ -76,6 +92,14 @@ impl Demo {
         let output = self.run(&["token", "--as", name]).await?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// A channel to the gateway.
+    ///
+    /// # Errors
+    /// When the authority's certificate cannot be read.
+    pub fn channel(&self) -> Result<Channel> {
+        edge_client::channel(self.gateway_port, &self.authority())
     }
 
     /// Runs another command on the same data folder.

@@ -3,4 +3,6 @@
 
 pub mod demo;
 pub mod program;
+pub mod separate;
+pub mod story;
 pub mod tools;

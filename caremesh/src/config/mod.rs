@@ -17,7 +17,7 @@ use environment::Environment;
 use failure::explain;
 
 /// The components a file or the environment may set. Anything else there is a misspelling.
-const COMPONENTS: [&str; 4] = ["gateway", "issuer", "policy", "telemetry"];
+const COMPONENTS: [&str; 6] = ["gateway", "identity", "issuer", "policy", "telemetry", "tls"];
 
 /// Settings that hold a secret, so that `…_FILE` may name the file they are in.
 const SECRETS: [&str; 2] = ["policy.database_url", "policy.keys_url"];

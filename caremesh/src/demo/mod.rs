@@ -1,6 +1,10 @@
 //! The demo: invented people, and what they have bought, loaded through the public RPCs.
 //! Must not know a service from inside.
 
+mod load;
 mod people;
+mod purchases;
 
-pub use people::{DemoPerson, Profile, find, people};
+pub use load::{Loader, Signer};
+pub use people::{DemoPerson, PersonIds, Profile, find, people};
+pub use purchases::{Purchase, digest, purchases};

@@ -1,8 +1,13 @@
 //! The one file of demo people, read by the issuer, by `caremesh token` and by the loader.
 //! Must not know any of the three.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
+
+use crate::files;
 
 const FILE: &str = include_str!("../../demo/people.toml");
 
@@ -20,7 +25,9 @@ pub struct DemoPerson {
     pub title: String,
     /// `sub` of the person's tokens.
     pub subject: String,
-    /// The person record that the token speaks for; staff have none.
+    /// The record in svc-policy that the person's tokens speak for; `None` for staff, and for families
+    /// until the demo has been loaded.
+    #[serde(skip)]
     pub person_id: Option<String>,
     /// Roles in lower case, as the contract's `Role` names them.
     pub roles: Vec<String>,
@@ -52,21 +59,65 @@ struct File {
     person: Vec<DemoPerson>,
 }
 
-/// All demo people, families first.
+/// The person ids that svc-policy gave, by handle.
+#[derive(Clone, Debug, Default)]
+pub struct PersonIds(BTreeMap<String, String>);
+
+impl PersonIds {
+    /// Those that the loader has learned; none before it ran.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn load(path: &Path) -> Result<Self> {
+        match std::fs::read(path) {
+            Ok(text) => {
+                let ids = serde_json::from_slice(&text);
+                Ok(Self(ids.with_context(|| format!("{} is damaged", path.display()))?))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Keeps them for the next start and for `caremesh token`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        files::write_private(path, &serde_json::to_vec_pretty(&self.0)?)
+    }
+
+    /// Remembers one.
+    pub fn learn(&mut self, handle: &str, person_id: String) {
+        self.0.insert(handle.to_owned(), person_id);
+    }
+
+    /// The id of a person.
+    #[must_use]
+    pub fn of(&self, handle: &str) -> Option<&str> {
+        self.0.get(handle).map(String::as_str)
+    }
+}
+
+/// All demo people, families first, with the ids that are known.
 ///
 /// # Errors
 /// When the file that was built in breaks its own form.
-pub fn people() -> Result<Vec<DemoPerson>> {
+pub fn people(ids: &PersonIds) -> Result<Vec<DemoPerson>> {
     let file: File = toml::from_str(FILE).context("demo/people.toml")?;
-    Ok(file.person)
+    let known = |mut person: DemoPerson| {
+        person.person_id = ids.of(&person.handle).map(str::to_owned);
+        person
+    };
+    Ok(file.person.into_iter().map(known).collect())
 }
 
 /// The demo person with that handle.
 ///
 /// # Errors
 /// Names the handles there are.
-pub fn find(handle: &str) -> Result<DemoPerson> {
-    let people = people()?;
+pub fn find(handle: &str, ids: &PersonIds) -> Result<DemoPerson> {
+    let people = people(ids)?;
     let known: Vec<String> = people.iter().map(|person| person.handle.clone()).collect();
     people
         .into_iter()
@@ -80,9 +131,13 @@ mod tests {
 
     use super::*;
 
+    fn all() -> Vec<DemoPerson> {
+        people(&PersonIds::default()).expect("the file is well formed")
+    }
+
     #[test]
-    fn every_handle_subject_and_person_is_there_once() {
-        let people = people().expect("the file is well formed");
+    fn every_handle_and_subject_is_there_once() {
+        let people = all();
         let unique = |key: fn(&DemoPerson) -> &str| people.iter().map(key).collect::<HashSet<_>>().len();
         assert_eq!(unique(|person| &person.handle), people.len());
         assert_eq!(unique(|person| &person.subject), people.len());
@@ -90,7 +145,7 @@ mod tests {
 
     #[test]
     fn both_families_have_a_holder_a_spouse_a_child_a_parent_and_an_in_law() {
-        let people = people().expect("the file is well formed");
+        let people = all();
         for family in ["okafor", "sharma"] {
             let of_family = people.iter().filter_map(|person| person.profile.as_ref());
             let relations: Vec<&str> =
@@ -101,7 +156,18 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_those_there_are() {
-        let error = find("nobody").expect_err("unknown").to_string();
+        let error = find("nobody", &PersonIds::default()).expect_err("unknown").to_string();
         assert!(error.contains("\"nobody\"") && error.contains("ngozi"), "{error}");
+    }
+
+    #[test]
+    fn learned_ids_outlive_the_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ids.json");
+        let mut ids = PersonIds::load(&path).expect("none yet");
+        ids.learn("ngozi", "per_1".to_owned());
+        ids.save(&path).expect("written");
+        let again = PersonIds::load(&path).expect("read");
+        assert_eq!(find("ngozi", &again).expect("known").person_id.as_deref(), Some("per_1"));
     }
 }

@@ -94,7 +94,8 @@ pub(super) async fn choose(
         return refuse(&issuer, &request.redirect_uri, request.state.as_deref(), &CANCELLED);
     }
     let chosen = choice.person.as_deref().unwrap_or_default();
-    let Some(person) = issuer.people.iter().find(|person| person.handle == chosen) else {
+    let people = issuer.people.load();
+    let Some(person) = people.iter().find(|person| person.handle == chosen) else {
         return problem("There is no such demo person.");
     };
     let (session, cookie) = issuer.grants.open_session(&person.subject, issuer.now_s());
@@ -182,7 +183,7 @@ fn show_people(issuer: &Issuer, client: &Client, request: Request) -> Response {
     let target = origin_of(&request.redirect_uri).unwrap_or_default();
     let policy = headers::page_policy(&target);
     let id = issuer.grants.hold_request(request, issuer.now_s());
-    let html = page::sign_in(&client.name, &id, &issuer.people);
+    let html = page::sign_in(&client.name, &id, &issuer.people.load());
     let cookie = headers::set_cookie(FORM_COOKIE, &id, REQUEST_LIFE_S);
     ([(CONTENT_SECURITY_POLICY, policy), (SET_COOKIE, cookie)], Html(html)).into_response()
 }

@@ -14,8 +14,7 @@ pub(super) fn sign_in(client_name: &str, request_id: &str, people: &[DemoPerson]
     let body = format!(
         "<h1>Sign in to Caremesh</h1>\n\
          <p class=\"note\"><strong>This is a demo.</strong> The people below are invented and have no \
-         passwords: choose one, and {client} signs you in as that person. It answers on this machine \
-         only.</p>\n\
+         passwords: choose whom to be in {client}. It answers on this machine only.</p>\n\
          <form method=\"post\" action=\"/authorize\">\n\
          <input type=\"hidden\" name=\"request\" value=\"{request}\">\n\
          {groups}\

@@ -105,7 +105,7 @@ fn tokens(issuer: &Issuer, grant: &Arc<Grant>) -> Result<Response, Refusal> {
         audience: &issuer.config.audience,
         client_id: &request.client_id,
         scope: &request.scope,
-        person,
+        person: &person,
         now_s,
     };
     issuer.rotate_keys().map_err(broken)?;

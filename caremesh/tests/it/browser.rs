@@ -75,7 +75,7 @@ impl Browser {
         let keys = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(Hand(AtomicI64::new(1_790_000_000_000_000)));
         let ring = KeyRing::open_or_create(&keys.path().join("keys.json"), 1_790_000_000).expect("keys");
-        let people = demo::people().expect("people");
+        let people = demo::people(&demo::PersonIds::default()).expect("people");
         let issuer = Issuer::new(IssuerConfig::default(), ISSUER.to_owned(), ring, people, clock.clone());
         let router = Arc::new(issuer.expect("an issuer")).router();
         Self { router, cookies: HashMap::new(), clock, _keys: keys }

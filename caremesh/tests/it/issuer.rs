@@ -110,7 +110,7 @@ async fn a_signed_in_browser_is_answered_without_a_page_until_it_signs_out() {
 async fn the_page_lists_every_demo_person_and_allows_the_client_as_target() {
     let mut browser = Browser::new();
     let page = browser.get(&authorize(&[])).await;
-    for person in caremesh::demo::people().expect("people") {
+    for person in caremesh::demo::people(&caremesh::demo::PersonIds::default()).expect("people") {
         assert!(page.body.contains(&person.name), "{} is missing", person.name);
     }
     let policy = page.headers.get(CONTENT_SECURITY_POLICY).expect("a policy").to_str().expect("text");

@@ -1,0 +1,65 @@
+//! `caremesh serve`: one component as a process of its own, as a cluster runs it.
+//! Must not know demo data or the demo issuer.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use caremesh_gateway::{Gateway, GatewayConfig};
+use caremesh_kernel::{Clock, SystemClock};
+use caremesh_mesh::identity::{Identity, IdentityConfig};
+use caremesh_mesh::telemetry::TelemetryConfig;
+use caremesh_mesh::tls::{CertificateFiles, Material, WorkloadIdentity};
+use serde_json::json;
+
+use crate::cli::Component;
+use crate::components;
+use crate::config::Sources;
+use crate::exit::{Failure, OrFail};
+use crate::process::{self, Logs, Telemetries};
+
+/// What every component needs besides its own settings.
+struct Common {
+    workload: WorkloadIdentity,
+    identity: Arc<Identity>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Runs a component until it is told to stop.
+///
+/// # Errors
+/// When a setting is wrong, a port is taken, or the component fails.
+pub fn run(component: Component, sources: &Sources) -> Result<(), Failure> {
+    let nothing = json!({});
+    let telemetry: TelemetryConfig = sources.component("telemetry", &nothing).or_settings()?;
+    let common = Common::read(sources).or_settings()?;
+    match component {
+        Component::Gateway => {
+            let config: GatewayConfig = sources.component("gateway", &nothing).or_settings()?;
+            process::run(&telemetry, "gateway", Logs::Stdout, |telemetries| async move {
+                serve_gateway(config, common, &telemetries).await.or_environment()
+            })
+        }
+        Component::Policy => Err(anyhow::anyhow!("svc-policy is not wired yet").into()),
+    }
+}
+
+impl Common {
+    fn read(sources: &Sources) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let files: CertificateFiles = sources.component("tls", &json!({}))?;
+        let identity: IdentityConfig = sources.component("identity", &json!({}))?;
+        Ok(Self {
+            workload: WorkloadIdentity::new(Material::load(&files)?)?,
+            identity: Arc::new(Identity::new(&identity, Arc::clone(&clock))?),
+            clock,
+        })
+    }
+}
+
+async fn serve_gateway(config: GatewayConfig, common: Common, telemetries: &Telemetries) -> Result<()> {
+    let shutdown = process::shutdown_signal()?;
+    let parts = components::gateway_parts(common.workload, common.identity, telemetries);
+    let gateway = Gateway::bind(config, parts).await.map_err(components::explain_gateway)?;
+    tracing::info!(server.address = %gateway.address()?, "The gateway listens.");
+    gateway.run(shutdown).await.context("the gateway failed")
+}

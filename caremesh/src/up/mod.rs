@@ -1,0 +1,148 @@
+//! `caremesh up`: everything in one process, on this machine only, with demo data and a demo sign-in.
+//! The components still talk gRPC over loopback ports, through the same mesh as in a cluster.
+
+mod issuer;
+mod load;
+mod settings;
+mod welcome;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use caremesh_gateway::Gateway;
+use caremesh_kernel::{Clock, SystemClock};
+use caremesh_mesh::identity::{Identity, IdentityConfig};
+use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::components::{self, TRUST_DOMAIN};
+use crate::config::Sources;
+use crate::data::DataFolder;
+use crate::demo::{self, PersonIds};
+use crate::endpoints::Endpoints;
+use crate::exit::{Failure, OrFail};
+use crate::process::{self, Logs, Telemetries};
+use crate::ready;
+use settings::UpSettings;
+
+/// Longest that components may take to end after the last call was cut off.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// When a setting is wrong, the folder is not ours, a port is taken, or a component fails.
+pub fn run(root: &Path, sources: &Sources) -> Result<(), Failure> {
+    let folder = DataFolder::open_or_create(root).or_environment()?;
+    let _lock = folder.lock().or_environment()?;
+    let settings = UpSettings::read(sources, &folder).or_settings()?;
+    let telemetry = settings.telemetry.clone();
+    process::run(&telemetry, "caremesh", Logs::Stderr, |telemetries| async move {
+        compose(settings, &folder, telemetries).await.or_environment()
+    })
+}
+
+async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemetries) -> Result<()> {
+    let began = Instant::now();
+    let shutdown = process::shutdown_signal()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let authority = LocalCa::open_or_create(&folder.tls(), TRUST_DOMAIN, &*clock)?;
+    let ids = PersonIds::load(&folder.person_ids())?;
+    let people = demo::people(&ids)?;
+    let issuer = issuer::open(settings.issuer.clone(), folder, &authority, people).await?;
+    let identity =
+        Arc::new(Identity::new(&believing(&issuer.url, &settings, &authority)?, Arc::clone(&clock))?);
+    let as_workload = |name: &str| -> Result<WorkloadIdentity> {
+        Ok(WorkloadIdentity::new(authority.issue(name, &*clock)?)?)
+    };
+
+    let mut gateway = settings.gateway.clone();
+    let parts = components::gateway_parts(as_workload("gateway")?, identity, &telemetries);
+    let gateway = Gateway::bind(gateway, parts).await.map_err(components::explain_gateway)?;
+    let endpoints = Endpoints {
+        issuer: issuer.url.clone(),
+        audience: settings.issuer.audience.clone(),
+        gateway: format!("https://localhost:{}", gateway.address()?.port()),
+    };
+    endpoints.save(folder)?;
+    let admin = gateway.admin_address()?;
+
+    let mut running = Running::new(shutdown);
+    let (issuer, serving) = issuer.split();
+    running.start("issuer", |shutdown| serving.run(shutdown));
+    running.start("gateway", |shutdown| async { Ok(gateway.run(shutdown).await?) });
+    let ready = async {
+        ready::until_serving(admin).await?;
+        load::once(&issuer, &endpoints, folder, &authority, &*clock).await
+    };
+    if running.unless_stopped(ready).await? {
+        welcome::print(&endpoints, folder, &authority, began.elapsed())?;
+    }
+    running.until_stopped().await
+}
+
+/// The mesh believes this process's own issuer and no other.
+fn believing(issuer: &str, settings: &UpSettings, authority: &LocalCa) -> Result<IdentityConfig> {
+    let config = serde_json::json!({ "issuers": [{
+        "issuer": issuer,
+        "audiences": [settings.issuer.audience],
+        "jwks_url": format!("{issuer}/jwks"),
+        "jwks_roots": authority.certificate_path(),
+        "algorithms": ["ES256"],
+    }]});
+    Ok(serde_json::from_value(config)?)
+}
+
+/// The components that run; when one ends, all end.
+struct Running {
+    tasks: JoinSet<(&'static str, Result<()>)>,
+    shutdown: CancellationToken,
+}
+
+impl Running {
+    fn new(shutdown: CancellationToken) -> Self {
+        Self { tasks: JoinSet::new(), shutdown }
+    }
+
+    fn start<F>(&mut self, name: &'static str, component: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let running = component(self.shutdown.child_token());
+        self.tasks.spawn(async move { (name, running.await) });
+    }
+
+    /// Does something while the components run; `false` when they were told to stop before it was done.
+    async fn unless_stopped(&mut self, work: impl Future<Output = Result<()>>) -> Result<bool> {
+        tokio::select! {
+            done = work => done.map(|()| true),
+            () = self.shutdown.cancelled() => Ok(false),
+            ended = self.tasks.join_next() => Err(early_end(ended)),
+        }
+    }
+
+    /// Waits for the signal or the first component to end, then for all of them.
+    async fn until_stopped(mut self) -> Result<()> {
+        let first = tokio::select! {
+            () = self.shutdown.cancelled() => Ok(()),
+            ended = self.tasks.join_next() => Err(early_end(ended)),
+        };
+        self.shutdown.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(STOP_LIMIT, all).await.context("a component did not stop in time")?;
+        first
+    }
+}
+
+fn early_end(ended: Option<Result<(&'static str, Result<()>), tokio::task::JoinError>>) -> anyhow::Error {
+    match ended {
+        Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
+        Some(Ok((name, Ok(())))) => anyhow!("{name} ended by itself"),
+        Some(Err(error)) => anyhow!(error).context("a component panicked"),
+        None => anyhow!("nothing runs"),
+    }
+}

@@ -1,0 +1,149 @@
+//! kill -9 of svc-policy in the middle of requests, again and again: what was acknowledged is there,
+//! what was sent twice is there once, and ledger and audit trail add up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use caremesh_e2e::separate::Separate;
+use caremesh_e2e::story::{Family, Spending};
+use caremesh_e2e::tools;
+use caremesh_testkit::database::{Cluster, Durability};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
+/// Clients that spend at once.
+const CLIENTS: usize = 8;
+/// How long they spend before the kill.
+const SPENDING_TIME: Duration = Duration::from_millis(700);
+/// How long a client goes on trying one posting.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What each visit costs, minor units: little, so that the cover lasts.
+const BILLED_MINOR: i64 = 100;
+
+/// Resource → posting id, for everything that was acknowledged.
+type Acknowledged = Arc<Mutex<BTreeMap<String, String>>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_posting_is_lost_when_svc_policy_is_killed_on_sqlite() -> Result<()> {
+    kill_again_and_again("sqlite://{folder}/policy.db").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_posting_is_lost_when_svc_policy_is_killed_on_postgresql() -> Result<()> {
+    let Some(cluster) = Cluster::start(Durability::Full)? else {
+        tools::skip("PostgreSQL", "run `make setup`");
+        return Ok(());
+    };
+    kill_again_and_again(cluster.url()).await
+}
+
+async fn kill_again_and_again(database_url: &str) -> Result<()> {
+    let mut mesh = Separate::start(database_url, &[]).await?;
+    mesh.load_demo().await?;
+    let family = Family::find(mesh.channel()?, mesh.token("ngozi")?, mesh.token("tunde")?).await?;
+    let acknowledged = Acknowledged::default();
+    for cycle in 1..=tools::times("CAREMESH_KILL_CYCLES", 3) {
+        let before = acknowledged.lock().await.len();
+        spend_through_a_kill(&mut mesh, &family, &acknowledged).await?;
+        let now = acknowledged.lock().await.len();
+        ensure!(now > before, "cycle {cycle}: nothing was acknowledged, so nothing was proven");
+        check(&mesh, &family, &acknowledged).await.with_context(|| format!("after kill {cycle}"))?;
+    }
+    Ok(())
+}
+
+/// Clients spend; svc-policy is killed under them and comes back; they finish what they began.
+async fn spend_through_a_kill(
+    mesh: &mut Separate,
+    family: &Family,
+    acknowledged: &Acknowledged,
+) -> Result<()> {
+    let until = Instant::now() + SPENDING_TIME * 2;
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        clients.spawn(spend(family.clone(), until, Arc::clone(acknowledged)));
+    }
+    sleep(SPENDING_TIME).await;
+    mesh.policy.kill().await?;
+    mesh.restart_policy().await?;
+    while let Some(done) = clients.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// One client: visit after visit. A posting whose answer is lost is sent again, the same.
+async fn spend(family: Family, until: Instant, acknowledged: Acknowledged) -> Result<()> {
+    while Instant::now() < until {
+        let event = family.visit()?;
+        let began = Instant::now();
+        let mut spending: Option<Spending> = None;
+        loop {
+            ensure!(began.elapsed() < PATIENCE, "a posting did not end");
+            let outcome = attempt(&family, &event, &mut spending).await;
+            match outcome {
+                Ok(posting_id) => {
+                    acknowledged.lock().await.insert(event.event_id.clone(), posting_id);
+                    break;
+                }
+                // Nobody knows whether it took effect: the same request again finds out.
+                Err(status) if is_transient(status.code()) => sleep(Duration::from_millis(20)).await,
+                // Somebody else was first, and nothing took effect: price again.
+                Err(status) if status.code() == Code::Aborted => spending = None,
+                Err(status) => return Err(status).context("a refusal that nobody expected"),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn attempt(
+    family: &Family,
+    event: &caremesh_proto::policy::v1::InsuredEvent,
+    spending: &mut Option<Spending>,
+) -> Result<String, tonic::Status> {
+    if spending.is_none() {
+        let price = family.price(event, BILLED_MINOR).await?;
+        *spending = Some(Family::spending(event, price));
+    }
+    match spending {
+        Some(spending) => family.post(spending).await,
+        None => Err(tonic::Status::internal("nothing to post")),
+    }
+}
+
+/// What a kill looks like from outside, and what a busy server says.
+fn is_transient(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Unknown
+            | Code::Cancelled
+    )
+}
+
+async fn check(mesh: &Separate, family: &Family, acknowledged: &Acknowledged) -> Result<()> {
+    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (posting_id, resource) in family.postings().await? {
+        kept.entry(resource).or_default().push(posting_id);
+    }
+    for (resource, posting_id) in acknowledged.lock().await.iter() {
+        let found =
+            kept.get(resource).with_context(|| format!("{posting_id} was acknowledged and is gone"))?;
+        ensure!(found == std::slice::from_ref(posting_id), "{resource} was posted as {found:?}");
+    }
+    for (resource, postings) in &kept {
+        ensure!(postings.len() == 1, "{resource} took effect more than once: {postings:?}");
+    }
+    for what in ["ledger", "audit"] {
+        let output = mesh.run(&["verify", what]).await?;
+        ensure!(output.status.success(), "verify {what}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}

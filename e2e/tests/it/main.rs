@@ -1,0 +1,9 @@
+//! The whole of it from outside: real binaries, real clients, real databases.
+
+mod browser;
+mod canary;
+mod crash;
+mod grpcurl;
+mod python;
+mod startup;
+mod trace;
