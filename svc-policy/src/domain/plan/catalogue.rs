@@ -17,7 +17,16 @@ macro_rules! files {
 
 /// The files that ship with the product: name and text. A name under `jurisdictions/` is a jurisdiction, any other a
 /// plan version.
-pub const BUILT_IN: &[(&str, &str)] = files!["jurisdictions/in.toml", "jurisdictions/ng.toml",];
+pub const BUILT_IN: &[(&str, &str)] = files![
+    "jurisdictions/in.toml",
+    "jurisdictions/ng.toml",
+    "in-family-floater.toml",
+    "in-individual.toml",
+    "in-super-top-up.toml",
+    "ng-family-floater.toml",
+    "ng-individual.toml",
+    "ng-partner-care.toml",
+];
 
 /// Plan versions and jurisdictions by id and code.
 #[derive(Debug, Clone, Default)]
@@ -101,5 +110,19 @@ impl Catalogue {
     #[must_use]
     pub fn jurisdiction(&self, code: &str) -> Option<&Jurisdiction> {
         self.jurisdictions.get(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_ship_are_valid_and_three_in_each_country() {
+        let catalogue = Catalogue::built_in().unwrap();
+        for country in ["NG", "IN"] {
+            let plans = catalogue.current_versions().into_iter().filter(|plan| plan.jurisdiction == country);
+            assert_eq!(plans.count(), 3, "{country}");
+        }
     }
 }
