@@ -10,7 +10,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use caremesh_kernel::{Clock, Timestamp};
+use caremesh_kernel::{Clock, IdSource, SystemIds, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
@@ -25,6 +25,8 @@ use crate::identity::SpiffeId;
 
 /// Certificate and key together, so that the file is there whole or not at all. Mode 0600.
 const BUNDLE: &str = "local-ca.key.pem";
+/// Where in the bundle the key begins.
+const KEY_BEGINS: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 /// The certificate alone, for `grpcurl -cacert` and for browsers.
 const CERTIFICATE: &str = "local-ca.pem";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,7 +53,7 @@ impl LocalCa {
         let bundle = folder.join(BUNDLE);
         if !bundle.exists() {
             fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
-            create(folder, &bundle, trust_domain, clock.now())?;
+            create(&bundle, trust_domain, clock.now())?;
         }
         Self::open(folder, &bundle, trust_domain)
     }
@@ -66,7 +68,14 @@ impl LocalCa {
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| unusable())?;
         let key = KeyPair::try_from(&key).map_err(|_| unusable())?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| unusable())?;
-        Ok(Self { folder: folder.to_owned(), trust_domain: trust_domain.to_owned(), certificate, issuer })
+        let ca =
+            Self { folder: folder.to_owned(), trust_domain: trust_domain.to_owned(), certificate, issuer };
+        if !ca.certificate_path().exists() {
+            // The bundle begins with the certificate.
+            let end = text.windows(KEY_BEGINS.len()).position(|w| w == KEY_BEGINS).ok_or_else(unusable)?;
+            publish(&ca.certificate_path(), &text[..end])?;
+        }
+        Ok(ca)
     }
 
     /// Path of the authority's certificate, PEM, readable by anyone.
@@ -114,20 +123,32 @@ impl std::fmt::Debug for LocalCa {
     }
 }
 
-fn create(folder: &Path, bundle: &Path, trust_domain: &str, now: Timestamp) -> Result<(), TlsError> {
+fn create(bundle: &Path, trust_domain: &str, now: Timestamp) -> Result<(), TlsError> {
     let key = KeyPair::generate()?;
     let certificate = root_params(trust_domain, now).self_signed(&key)?;
     let text = zeroize::Zeroizing::new(format!("{}{}", certificate.pem(), key.serialize_pem()));
-    let draft = folder.join(format!("{BUNDLE}.{}", std::process::id()));
+    let draft = draft_of(bundle);
     write(&draft, 0o600, text.as_bytes())?;
     // A hard link fails when the name exists, so of several first starts exactly one wins.
     let linked = fs::hard_link(&draft, bundle);
     fs::remove_file(&draft).map_err(|e| file_error(&draft, e))?;
     match linked {
-        Ok(()) => write(&folder.join(CERTIFICATE), 0o644, certificate.pem().as_bytes()),
+        Ok(()) => Ok(()),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(file_error(bundle, e)),
     }
+}
+
+/// A name beside `path` that nobody else writes to.
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_added_extension(SystemIds.uuid().simple().to_string())
+}
+
+/// Writes the file so that a reader finds all of it or nothing.
+fn publish(path: &Path, content: &[u8]) -> Result<(), TlsError> {
+    let draft = draft_of(path);
+    write(&draft, 0o644, content)?;
+    fs::rename(&draft, path).map_err(|e| file_error(path, e))
 }
 
 fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), TlsError> {

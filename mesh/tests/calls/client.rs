@@ -1,0 +1,268 @@
+//! How long a call lasts, and what is sent again.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use caremesh_kernel::{EpisodeId, PersonId, Uuid};
+use caremesh_mesh::{
+    CallContext, CallParts, CommonReason, Deadline, Facts, MethodPolicy, Person, Principal, Refusal,
+    client::{ClientConfig, request},
+    deadline::parse,
+    identity::{SpiffeId, metadata::OnBehalfOf},
+    layer::refuse,
+    policy::{Purpose, Relationship, Role},
+};
+use futures::{FutureExt, future::pending};
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tonic::{Code, body::Body, client::Grpc};
+use tonic_prost::ProstCodec;
+
+use crate::probe::{NEVER, Pair, SAFE, SHORT, call, error, ok, send};
+
+fn principal(token: Option<&str>) -> Principal {
+    Principal::of_person(Person {
+        subject: "sub-ada".to_owned(),
+        person_id: None,
+        roles: vec![Role::Member],
+        organisation: None,
+        token: token.map(|token| Arc::new(SecretString::from(token))),
+    })
+}
+
+fn context(principal: Principal, left: Duration) -> CallContext {
+    CallContext::new(CallParts {
+        call_id: "call-1".to_owned(),
+        method: Arc::new(MethodPolicy::of_process("svc-caller", "test", Purpose::Payment)),
+        principal,
+        purpose: Purpose::Payment,
+        granted: vec![Relationship::Any],
+        deadline: Deadline::after(left),
+        trace_parent: None,
+        episode_id: Some(EpisodeId::from_uuid(Uuid::from_u128(3))),
+        facts: Facts::default(),
+    })
+}
+
+/// A probe that keeps the headers of the last request.
+async fn listening() -> (Pair, Arc<Mutex<HeaderMap>>) {
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let keep = seen.clone();
+    let pair = Pair::start(move |request, _| {
+        *keep.lock().expect("a lock") = request.headers().clone();
+        async { ok() }.boxed()
+    })
+    .await;
+    (pair, seen)
+}
+
+#[tokio::test]
+async fn next_hop_is_given_what_is_left_less_the_margin() {
+    let (pair, seen) = listening().await;
+    let channel = pair.channel();
+    call(&channel, SAFE).await.expect("connected");
+    let context = context(principal(None), Duration::from_millis(800));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    send(&channel, SAFE, request(&context, ())).await.expect("answered");
+    let given = parse(seen.lock().expect("a lock")["grpc-timeout"].as_bytes()).expect("a timeout");
+    assert!(given <= Duration::from_millis(580), "{given:?} was given of 600 ms");
+    assert!(given > Duration::from_millis(300), "{given:?} was given of 600 ms");
+}
+
+#[tokio::test]
+async fn contract_and_the_single_call_may_shorten_a_deadline() {
+    let (pair, seen) = listening().await;
+    let given = || parse(seen.lock().expect("a lock")["grpc-timeout"].as_bytes()).expect("a timeout");
+    call(&pair.channel(), SAFE).await.expect("answered");
+    assert!(given() <= Duration::from_secs(10) && given() > Duration::from_secs(9));
+    let mut one = tonic::Request::new(());
+    one.set_timeout(Duration::from_secs(2));
+    send(&pair.channel(), SAFE, one).await.expect("answered");
+    assert!(given() < Duration::from_secs(2) && given() > Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn call_whose_time_is_over_is_not_made() {
+    let (pair, _) = listening().await;
+    let context = context(principal(None), Duration::from_millis(5));
+    let status = send(&pair.channel(), SAFE, request(&context, ())).await.expect_err("too late");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(pair.probe.calls(), 0);
+}
+
+#[tokio::test]
+async fn server_that_never_answers_is_given_up_as_deadline_exceeded() {
+    let pair = Pair::start(|_, _| pending().boxed()).await;
+    let started = Instant::now();
+    let context = context(principal(None), Duration::from_millis(300));
+    let status = send(&pair.channel(), SAFE, request(&context, ())).await.expect_err("too late");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn deadline_covers_the_messages_of_a_stream_too() {
+    let pair = Pair::start(|_, _| {
+        let frames = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok::<_, tonic::Status>(Frame::data(bytes::Bytes::from_static(&[0; 5]))), ()))
+        });
+        let mut response = ok();
+        *response.body_mut() = Body::new(StreamBody::new(Box::pin(frames)));
+        async { response }.boxed()
+    })
+    .await;
+    let mut grpc = Grpc::new(pair.channel());
+    grpc.ready().await.expect("ready");
+    let path = http::uri::PathAndQuery::from_static(SHORT);
+    let codec = ProstCodec::<(), ()>::default();
+    let answer = grpc.server_streaming(tonic::Request::new(()), path, codec).await.expect("a head");
+    let mut stream = answer.into_inner();
+    let mut messages = 0;
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(())) => messages += 1,
+            Ok(None) => panic!("the stream ended well"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!((1..=6).contains(&messages), "{messages} messages in 300 ms");
+}
+
+#[tokio::test]
+async fn unavailable_is_sent_again_where_the_contract_says_so() {
+    let pair = Pair::start(|request, number| {
+        let before = request.headers().get("grpc-previous-rpc-attempts").cloned();
+        assert_eq!(before.is_some(), number > 1);
+        async move { if number < 3 { error(Code::Unavailable) } else { ok() } }.boxed()
+    })
+    .await;
+    call(&pair.channel(), SAFE).await.expect("the third try");
+    assert_eq!(pair.probe.calls(), 3);
+}
+
+#[tokio::test]
+async fn tries_of_one_call_are_counted() {
+    let pair = Pair::start(|_, _| async { error(Code::Unavailable) }.boxed()).await;
+    assert_eq!(call(&pair.channel(), SAFE).await.expect_err("down").code(), Code::Unavailable);
+    assert_eq!(pair.probe.calls(), 3);
+}
+
+#[tokio::test]
+async fn method_that_may_never_be_sent_again_is_sent_once() {
+    let pair = Pair::start(|_, _| async { error(Code::Unavailable) }.boxed()).await;
+    assert_eq!(call(&pair.channel(), NEVER).await.expect_err("down").code(), Code::Unavailable);
+    assert_eq!(pair.probe.calls(), 1);
+}
+
+#[tokio::test]
+async fn other_answers_are_final_whatever_the_method() {
+    for code in
+        [Code::Internal, Code::Aborted, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Unknown]
+    {
+        let pair = Pair::start(move |_, _| async move { error(code) }.boxed()).await;
+        assert_eq!(call(&pair.channel(), SAFE).await.expect_err("an error").code(), code);
+        assert_eq!(pair.probe.calls(), 1, "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn shed_call_comes_back_when_it_was_told_to() {
+    let pause = Duration::from_millis(300);
+    let pair = Pair::start(move |_, number| {
+        let shed = refuse(Refusal::new(CommonReason::Overloaded).retry_after(pause));
+        async move { if number == 1 { shed } else { ok() } }.boxed()
+    })
+    .await;
+    let started = Instant::now();
+    call(&pair.channel(), SAFE).await.expect("the second try");
+    assert!(started.elapsed() >= pause, "came back after {:?}", started.elapsed());
+    assert_eq!(pair.probe.calls(), 2);
+}
+
+#[tokio::test]
+async fn pause_that_does_not_fit_into_the_deadline_ends_the_call_at_once() {
+    let pair = Pair::start(|_, _| {
+        let shed = refuse(Refusal::new(CommonReason::Overloaded).retry_after(Duration::from_secs(5)));
+        async { shed }.boxed()
+    })
+    .await;
+    let started = Instant::now();
+    let context = context(principal(None), Duration::from_millis(900));
+    let status = send(&pair.channel(), SAFE, request(&context, ())).await.expect_err("shed");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(started.elapsed() < Duration::from_millis(800));
+    assert_eq!(pair.probe.calls(), 1);
+}
+
+#[tokio::test]
+async fn retries_end_with_their_budget() {
+    let pair = Pair::start(|_, _| async { error(Code::Unavailable) }.boxed()).await;
+    let channel = pair.channel_with(ClientConfig { max_attempts: 2, ..ClientConfig::default() });
+    let calls = (0..500).map(|_| call(&channel, SAFE));
+    for answer in futures::future::join_all(calls).await {
+        assert!(answer.is_err());
+    }
+    // Ten a second over a window of ten seconds, and a fifth of 500.
+    let retries = pair.probe.calls() - 500;
+    assert!((100..=220).contains(&retries), "{retries} retries of 500 failed calls");
+}
+
+#[tokio::test]
+async fn token_call_id_purpose_and_episode_of_the_context_go_along() {
+    let (pair, seen) = listening().await;
+    let context = context(principal(Some("header.claims.signature")), Duration::from_secs(5));
+    let mut outgoing = request(&context, ());
+    outgoing.extensions_mut().insert(OnBehalfOf(PersonId::from_uuid(Uuid::from_u128(9))));
+    send(&pair.channel(), SAFE, outgoing).await.expect("answered");
+    let headers = seen.lock().expect("a lock");
+    assert_eq!(headers["authorization"], "Bearer header.claims.signature");
+    assert_eq!(headers["x-caremesh-call-id"], "call-1");
+    assert_eq!(headers["x-caremesh-purpose"], "payment");
+    assert!(headers["x-caremesh-episode-id"].to_str().expect("text").starts_with("epi_"));
+    assert!(headers.contains_key("traceparent"));
+    assert!(!headers.contains_key("x-caremesh-on-behalf-of"), "a token is authority enough");
+}
+
+#[tokio::test]
+async fn later_step_names_the_person_as_data_and_carries_no_token() {
+    let (pair, seen) = listening().await;
+    let workload = SpiffeId::new("caremesh.test", "svc-caller").expect("an id");
+    let context = context(Principal::of_workload(workload), Duration::from_secs(5));
+    let mut outgoing = request(&context, ());
+    outgoing.extensions_mut().insert(OnBehalfOf(PersonId::from_uuid(Uuid::from_u128(9))));
+    send(&pair.channel(), SAFE, outgoing).await.expect("answered");
+    let headers = seen.lock().expect("a lock");
+    assert!(!headers.contains_key("authorization"));
+    assert!(headers["x-caremesh-on-behalf-of"].to_str().expect("text").starts_with("per_"));
+}
+
+#[tokio::test]
+async fn unknown_method_is_not_sent() {
+    let (pair, _) = listening().await;
+    let status = call(&pair.channel(), "/probe.v1.ProbeService/Unheard").await.expect_err("refused");
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert_eq!(pair.probe.calls(), 0);
+}
+
+#[tokio::test]
+async fn broken_connection_is_opened_again() {
+    let Pair { authority, mut probe } = Pair::start(|_, _| async { ok() }.boxed()).await;
+    let caller = authority.workload("svc-caller").expect("an identity");
+    let builder = caremesh_mesh::client::ChannelBuilder::new(caller, crate::probe::contract());
+    let channel = builder.build("svc-probe", &probe.url()).expect("an address");
+    call(&channel, SAFE).await.expect("answered");
+    let address = probe.address;
+    probe.stop().await;
+    assert_eq!(call(&channel, NEVER).await.expect_err("down").code(), Code::Unavailable);
+    let identity = authority.workload("svc-probe").expect("an identity");
+    let _again = crate::probe::Probe::start_at(address, &identity, |_, _| async { ok() }.boxed()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    call(&channel, NEVER).await.expect("a new connection");
+}
