@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     context::CallContext,
     deadline::Deadline,
-    identity::metadata::{self, OnBehalfOf},
+    identity::metadata,
     layer::{Around, Next, Request, Response, refuse},
     policy::{ContractPolicy, MethodPolicy},
     reason::CommonReason,
@@ -34,13 +34,9 @@ impl Outgoing {
         let method = self.contract.method(request.uri().path()).cloned();
         let method = method.ok_or_else(|| Refusal::new(CommonReason::MethodUnknown))?;
         let context = request.extensions().get::<CallContext>().cloned();
-        let on_behalf_of = request.extensions().get::<OnBehalfOf>().copied();
         let deadline = due(&method, context.as_ref(), request.headers())?;
         if let Some(context) = &context {
             write_context(context, request.headers_mut());
-        }
-        if let Some(OnBehalfOf(person)) = on_behalf_of.filter(|_| !has_token(request.headers())) {
-            metadata::set_id(request.headers_mut(), metadata::ON_BEHALF_OF, &person);
         }
         request.extensions_mut().insert(method);
         request.extensions_mut().insert(deadline);
@@ -74,6 +70,8 @@ fn due(
 fn write_context(context: &CallContext, headers: &mut HeaderMap) {
     if let Some(token) = context.principal().person().and_then(|person| person.token.as_ref()) {
         set_token(headers, token.expose_secret());
+    } else if let Some(person) = context.on_behalf_of() {
+        metadata::set_id(headers, metadata::ON_BEHALF_OF, &person);
     }
     if let Some(call_id) = CallId::parse(context.call_id()) {
         set_call_id(headers, &call_id);
@@ -86,10 +84,6 @@ fn write_context(context: &CallContext, headers: &mut HeaderMap) {
     if let Some(episode) = context.episode_id() {
         metadata::set_id(headers, metadata::EPISODE, &episode);
     }
-}
-
-fn has_token(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION)
 }
 
 fn set_token(headers: &mut HeaderMap, token: &str) {

@@ -15,11 +15,6 @@ pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-caremesh-on-beha
 /// that it is the patient's.
 pub const EPISODE: HeaderName = HeaderName::from_static("x-caremesh-episode-id");
 
-/// The person that a call concerns although it comes without that person's token. Put it into the
-/// extensions of an outgoing request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnBehalfOf(pub PersonId);
-
 /// What these headers say the call is for; None when they say nothing or nothing known.
 #[must_use]
 pub fn purpose(headers: &HeaderMap) -> Option<Purpose> {

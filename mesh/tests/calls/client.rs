@@ -10,7 +10,7 @@ use caremesh_mesh::{
     CallContext, CallParts, CommonReason, Deadline, Facts, MethodPolicy, Person, Principal, Refusal,
     client::{ClientConfig, request},
     deadline::parse,
-    identity::{SpiffeId, metadata::OnBehalfOf},
+    identity::SpiffeId,
     layer::refuse,
     policy::{Purpose, Relationship, Role},
 };
@@ -46,6 +46,7 @@ fn context(principal: Principal, left: Duration) -> CallContext {
         trace_parent: None,
         episode_id: Some(EpisodeId::from_uuid(Uuid::from_u128(3))),
         facts: Facts::default(),
+        on_behalf_of: Some(PersonId::from_uuid(Uuid::from_u128(9))),
     })
 }
 
@@ -218,9 +219,7 @@ async fn retries_end_with_their_budget() {
 async fn token_call_id_purpose_and_episode_of_the_context_go_along() {
     let (pair, seen) = listening().await;
     let context = context(principal(Some("header.claims.signature")), Duration::from_secs(5));
-    let mut outgoing = request(&context, ());
-    outgoing.extensions_mut().insert(OnBehalfOf(PersonId::from_uuid(Uuid::from_u128(9))));
-    send(&pair.channel(), SAFE, outgoing).await.expect("answered");
+    send(&pair.channel(), SAFE, request(&context, ())).await.expect("answered");
     let headers = seen.lock().expect("a lock");
     assert_eq!(headers["authorization"], "Bearer header.claims.signature");
     assert_eq!(headers["x-caremesh-call-id"], "call-1");
@@ -235,9 +234,7 @@ async fn later_step_names_the_person_as_data_and_carries_no_token() {
     let (pair, seen) = listening().await;
     let workload = SpiffeId::new("caremesh.test", "svc-caller").expect("an id");
     let context = context(Principal::of_workload(workload), Duration::from_secs(5));
-    let mut outgoing = request(&context, ());
-    outgoing.extensions_mut().insert(OnBehalfOf(PersonId::from_uuid(Uuid::from_u128(9))));
-    send(&pair.channel(), SAFE, outgoing).await.expect("answered");
+    send(&pair.channel(), SAFE, request(&context, ())).await.expect("answered");
     let headers = seen.lock().expect("a lock");
     assert!(!headers.contains_key("authorization"));
     assert!(headers["x-caremesh-on-behalf-of"].to_str().expect("text").starts_with("per_"));
