@@ -1,0 +1,95 @@
+//! Overload: the calls that fit are served, the rest is told at once when to come back.
+
+use std::time::Duration;
+
+use caremesh_mesh::CommonReason;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
+use super::world::{Client, World};
+
+/// Occupies a place for a while.
+fn occupy(client: &Client, method: &'static str, script: &'static str) -> tokio::task::JoinHandle<()> {
+    let client = client.clone();
+    tokio::spawn(async move {
+        // Its outcome is not the point: it is there to be in the way.
+        match method {
+            "Watch" => drop(client.watch(method, script, &[]).await),
+            _ => drop(client.ask(method, script, &[]).await),
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_call_beyond_the_limit_is_shed_with_the_time_to_come_back_before_any_work() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 1;
+        config.admission.max_waiting = 0;
+        config.admission.retry_after_ms = 750;
+    })
+    .await;
+    let busy = occupy(&world.client, "AskOpen", "sleep:1500");
+    sleep(Duration::from_millis(200)).await;
+    let refused = world.ask_open("ok").await.expect_err("shed");
+    assert_eq!(refused.code, Code::ResourceExhausted);
+    assert!(refused.is(CommonReason::Overloaded));
+    assert_eq!(refused.retry_after, Some(Duration::from_millis(750)));
+    let asked = world.believer.asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(asked, 1, "who calls is not even asked of a call that is shed");
+    busy.await.expect("the first call");
+    assert_eq!(world.ask_open("ok").await.expect("a free place"), "ok");
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_place_but_not_longer_than_it_may() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 1;
+        config.admission.max_wait_ms = 300;
+    })
+    .await;
+    let short = occupy(&world.client, "AskOpen", "sleep:150");
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.ask_open("ok").await.expect("a place in time"), "ok");
+    short.await.expect("the first call");
+    let long = occupy(&world.client, "AskOpen", "sleep:1500");
+    sleep(Duration::from_millis(50)).await;
+    let start = Instant::now();
+    assert!(world.ask_open("ok").await.expect_err("shed").is(CommonReason::Overloaded));
+    assert!(start.elapsed() < Duration::from_millis(1_000));
+    long.abort();
+}
+
+#[tokio::test]
+async fn a_caller_whose_time_is_over_in_the_queue_is_told_so() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 1;
+        config.admission.max_wait_ms = 2_000;
+    })
+    .await;
+    let busy = occupy(&world.client, "AskOpen", "sleep:1500");
+    sleep(Duration::from_millis(50)).await;
+    let refused = world.client.ask("AskOpen", "ok", &[("grpc-timeout", "100m")]).await;
+    assert!(refused.expect_err("too late").is(CommonReason::Deadline));
+    busy.abort();
+}
+
+#[tokio::test]
+async fn streams_and_calls_have_places_of_their_own_and_health_needs_none() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 1;
+        config.admission.max_streams = 1;
+        config.admission.max_waiting = 0;
+    })
+    .await;
+    let stream = occupy(&world.client, "Watch", "one hang");
+    sleep(Duration::from_millis(150)).await;
+    let (_, refused) = world.client.watch("Watch", "one", &[]).await;
+    assert!(refused.expect_err("shed").is(CommonReason::Overloaded));
+    assert_eq!(world.ask_open("ok").await.expect("calls are not streams"), "ok");
+    let call = occupy(&world.client, "AskOpen", "sleep:1000");
+    sleep(Duration::from_millis(100)).await;
+    assert!(world.ask_open("ok").await.expect_err("shed").is(CommonReason::Overloaded));
+    super::health::check(&world, "").await.expect("health answers when all places are taken");
+    stream.abort();
+    call.abort();
+}

@@ -1,0 +1,16 @@
+//! The server stack from outside: a real server, real connections, one behaviour per test. Each of these
+//! fails when the layer it is about is taken out of the list in `server.rs`.
+
+mod access;
+mod admission;
+mod audit;
+mod deadline;
+mod errors;
+mod health;
+mod hops;
+mod lifecycle;
+mod limits;
+mod panics;
+mod probe;
+mod reflection;
+mod world;
