@@ -23,7 +23,11 @@ pub(crate) fn check(tree: &Tree, contract: &DescriptorPool) -> anyhow::Result<Fi
     for document in tree.with_extension("md") {
         names::check_paths(document, tree, &mut findings);
         names::check_targets(document, makefile, &mut findings);
+        names::check_tests(document, tree, &mut findings);
         names::check_settings(document, tree, &mut findings);
+    }
+    for source in tree.with_extension("rs") {
+        names::check_map(source, tree, &mut findings);
     }
     if let Some(operations) = tree.file(OPERATIONS) {
         names::check_metrics(operations, tree, &mut findings);

@@ -23,6 +23,19 @@ pub(crate) fn check_paths(document: &File, tree: &Tree, findings: &mut Findings)
     }
 }
 
+/// Reports files that the opening lines of a Rust file name and that are not there: maps of a crate rot too.
+pub(crate) fn check_map(source: &File, tree: &Tree, findings: &mut Findings) {
+    for (number, line) in source.lines().take_while(|(_, line)| line.starts_with("//!")) {
+        for name in quoted(line).filter(|name| name.ends_with(".rs") || name.ends_with(".md")) {
+            // A crate speaks of its own rooms: `grpc/error.rs` may be any service's.
+            let somewhere = tree.paths.iter().any(|path| ends_with(path, name));
+            if names_path(name, tree) && !somewhere && !exists(name, source, tree) {
+                findings.fault(format!("{}:{number}", source.path), format!("`{name}` is not there"));
+            }
+        }
+    }
+}
+
 /// Reports `make` commands without a target.
 pub(crate) fn check_targets(document: &File, makefile: &File, findings: &mut Findings) {
     let mut in_block = false;
@@ -61,6 +74,18 @@ fn is_setting(field: &str, tree: &Tree) -> bool {
     let declared = format!("    pub {field}: ");
     tree.with_extension("rs")
         .any(|file| file.text.contains("deny_unknown_fields") && file.text.contains(&declared))
+}
+
+/// Reports tests of invariants, named by their beginning (`inv_p1_`), that no test bears.
+pub(crate) fn check_tests(document: &File, tree: &Tree, findings: &mut Findings) {
+    for (number, line) in document.lines() {
+        for name in quoted(line).filter(|name| name.starts_with("inv_")) {
+            let function = format!("fn {name}");
+            if !tree.with_extension("rs").any(|file| file.text.contains(&function)) {
+                findings.fault(format!("{}:{number}", document.path), format!("no test is called `{name}…`"));
+            }
+        }
+    }
 }
 
 /// Reports metrics that a document names and nothing counts, and counts that no document names.
@@ -171,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_crate_s_own_map_is_checked_too() {
+        let tree =
+            Tree::of(&[("db/src/lib.rs", "//! | `tx.rs`, `own.rs` |\n"), ("db/src/tx.rs", "//! Tx.\n")]);
+        let mut findings = Findings::default();
+        check_map(&tree.files[0], &tree, &mut findings);
+        assert_eq!(findings.faults(), ["db/src/lib.rs:1: `own.rs` is not there"]);
+    }
+
+    #[test]
     fn a_path_that_is_there_passes_however_it_is_written() {
         for document in [
             "`mesh/src/server.rs`",
@@ -201,6 +235,15 @@ mod tests {
         let mut findings = Findings::default();
         check_settings(&tree.files[0], &tree, &mut findings);
         assert_eq!(findings.faults(), ["README.md:2: `gateway.limits.lissen` is not a setting"]);
+    }
+
+    #[test]
+    fn an_invariant_without_its_test_is_a_fault() {
+        let proof = format!("#[test]\n{} inv_p1_holds() {{}}\n", "fn");
+        let tree = Tree::of(&[("A.md", "`inv_p1_` and\n`inv_p2_`"), ("a.rs", &proof)]);
+        let mut findings = Findings::default();
+        check_tests(&tree.files[0], &tree, &mut findings);
+        assert_eq!(findings.faults(), ["A.md:2: no test is called `inv_p2_…`"]);
     }
 
     #[test]
