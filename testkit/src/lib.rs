@@ -3,5 +3,6 @@
 pub mod database;
 pub mod identity;
 pub mod logs;
+pub mod mesh;
 pub mod otlp;
 pub mod seen;
