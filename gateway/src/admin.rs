@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use caremesh_mesh::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -18,7 +19,7 @@ use crate::upstream::Upstream;
 pub(crate) struct Page {
     pub(crate) own: Arc<Own>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
-    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) metrics: Option<Metrics>,
 }
 
 /// Serves until it is dropped. HTTP/1.1 for probes and scrapers, HTTP/2 for gRPC health.
@@ -27,12 +28,16 @@ pub(crate) async fn serve(listener: TcpListener, page: Page) {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async |State(page): State<Page>| (page.metrics)()))
+        .route("/metrics", get(metrics))
         .with_state(page)
         .merge(health);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "The admin port failed.");
     }
+}
+
+async fn metrics(State(page): State<Page>) -> String {
+    page.metrics.map(|it| it.render()).unwrap_or_default()
 }
 
 /// Ready until it drains. An upstream that is down does not make the gateway unready: the others must

@@ -8,6 +8,7 @@ use caremesh_mesh::deadline::{Deadline, GRPC_TIMEOUT};
 use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
+use caremesh_mesh::telemetry::{MetricsLayer, TraceLayer};
 use http::{HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
@@ -23,6 +24,7 @@ use crate::refuse::{answer, refusal};
 use crate::routing::{Routing, Target};
 use crate::steps::address::AddressLimit;
 use crate::steps::authenticate::Authenticate;
+use crate::steps::call_id::ShowCallId;
 use crate::steps::cors;
 use crate::steps::deadline::Deadlines;
 use crate::steps::exposure::Exposed;
@@ -30,6 +32,9 @@ use crate::steps::gate::GateLayer;
 use crate::steps::principal_limit::PrincipalLimit;
 use crate::steps::route::{LookUp, Routed};
 use crate::steps::speech::SpeechLayer;
+
+/// The gateway's name in spans, metrics and certificates.
+pub(crate) const SERVICE: &str = "gateway";
 
 /// What the next hop is given less than we have, so that its answer arrives before ours is due.
 const HOP_MARGIN: std::time::Duration = std::time::Duration::from_millis(5);
@@ -39,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) routing: Arc<Routing>,
     pub(crate) own: Arc<Own>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) metrics: MetricsLayer,
 }
 
 /// A service of the edge: never waits for readiness, never fails.
@@ -79,6 +85,11 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         .layer(SpeechLayer::new(files.into_service()))
         // Outside everything that can refuse: a refusal made inside becomes one that browsers read.
         .layer(GrpcWebLayer::new())
+        // Inside grpc-web, so that it reads the status of every answer in its native form; outside all
+        // that refuses, so that refusals are seen. Makes the call id.
+        .layer(TraceLayer::edge(SERVICE))
+        .layer(shared.metrics)
+        .layer(ShowCallId)
         // The look-up decides nothing; deadline and authentication need what it finds.
         .layer(GateLayer(LookUp(shared.routing.clone())))
         // Before authentication, so that guessing tokens is limited and costs no signature check.

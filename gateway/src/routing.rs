@@ -64,6 +64,11 @@ impl Table {
     pub(crate) fn find(&self, path: &str) -> Option<Arc<Route>> {
         self.routes.get(path).cloned()
     }
+
+    /// Every path that can be called from outside.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.routes.values().filter(|route| route.exposed).map(|route| route.path.as_str())
+    }
 }
 
 /// The present table, and what it was built of.

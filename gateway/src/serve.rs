@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use caremesh_mesh::principal::Authenticator;
+use caremesh_mesh::telemetry::{Metrics, MetricsLayer};
 use caremesh_mesh::tls::{TlsError, WorkloadIdentity, listen};
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -17,7 +18,7 @@ use crate::accept::connection::ConnectionRules;
 use crate::accept::{Acceptance, accept};
 use crate::admin;
 use crate::config::{ConfigError, GatewayConfig};
-use crate::edge::{Shared, edge};
+use crate::edge::{SERVICE, Shared, edge};
 use crate::own::{self, Own};
 use crate::routing::Routing;
 use crate::upstream::keep::{Observer, keep};
@@ -52,8 +53,8 @@ pub struct Parts {
     pub edge_tls: Option<Arc<ServerConfig>>,
     /// Verifies the tokens of callers.
     pub authenticator: Arc<dyn Authenticator>,
-    /// Renders the metrics in Prometheus' text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The process's metrics for the admin port; without it `/metrics` is empty.
+    pub metrics: Option<Metrics>,
 }
 
 /// A gateway whose ports are open and which has not begun to serve.
@@ -109,7 +110,9 @@ impl Gateway {
         let routing = Arc::new(Routing::new(own::routes(self.config.reflection), upstreams.len()));
         let own = Arc::new(Own::new(routing.clone()));
         let background = Background::new();
-        let observer: Arc<dyn Observer> = Arc::new(Learner { routing: routing.clone(), own: own.clone() });
+        let metrics = MetricsLayer::server(SERVICE, routing.table().paths());
+        let learner = Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() };
+        let observer: Arc<dyn Observer> = Arc::new(learner);
         let mut known = Vec::new();
         for (name, url) in upstreams {
             let tls = self.parts.identity.client_config(&name)?;
@@ -126,7 +129,7 @@ impl Gateway {
             Some(config) => config,
             None => self.parts.identity.edge_server_config()?,
         };
-        let shared = Shared { routing, own: own.clone(), authenticator: self.parts.authenticator };
+        let shared = Shared { routing, own: own.clone(), authenticator: self.parts.authenticator, metrics };
         let edge = edge(&self.config, shared)?;
         let connections = TaskTracker::new();
         let close = CancellationToken::new();
@@ -199,6 +202,7 @@ impl Background {
 struct Learner {
     routing: Arc<Routing>,
     own: Arc<Own>,
+    metrics: MetricsLayer,
 }
 
 impl Observer for Learner {
@@ -206,6 +210,7 @@ impl Observer for Learner {
         let services = contract.services.len();
         if self.routing.learn(upstream, contract) {
             self.own.contract_changed();
+            self.metrics.methods().learn(self.routing.table().paths());
             tracing::info!(
                 upstream.name = upstream.name(),
                 service.count = services,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use caremesh_mesh::telemetry::trace_parent;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -21,6 +22,9 @@ use crate::frame::Arity;
 use crate::refuse::{of_fault, refusal};
 use crate::routing::Route;
 use crate::upstream::{Held, Upstream};
+
+/// W3C Trace Context: the edge's own span is the parent of the upstream's.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Carries calls.
 #[derive(Debug, Clone)]
@@ -67,6 +71,9 @@ impl Forward {
 
 fn outbound(held: &Held, route: &Route, mut headers: HeaderMap, body: Body) -> Request<Body> {
     headers::clean_outbound(&mut headers);
+    if let Some(parent) = trace_parent().and_then(|it| HeaderValue::try_from(it).ok()) {
+        headers.insert(TRACEPARENT, parent);
+    }
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;

@@ -9,12 +9,13 @@ use caremesh_mesh::principal::{Authenticator, Principal};
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::route::Routed;
-use crate::refuse::{answer, refusal};
+use crate::refuse::{answer_unread, refusal};
 
 /// Leaves the [`Principal`] in the request's extensions; refuses bad credentials always, and missing
 /// ones unless the method is for anyone.
@@ -55,26 +56,23 @@ where
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
-            match identify(&*authenticator, request).await {
-                Ok(request) => inner.call(request).await,
-                Err(refusal) => Ok(answer(refusal)),
+            let (mut parts, body) = request.into_parts();
+            match identify(&*authenticator, &mut parts).await {
+                Ok(()) => inner.call(Request::from_parts(parts, body)).await,
+                Err(refusal) => Ok(answer_unread(body, refusal)),
             }
         })
     }
 }
 
-async fn identify(
-    authenticator: &dyn Authenticator,
-    request: Request<Body>,
-) -> Result<Request<Body>, Refusal> {
-    let (mut parts, body) = request.into_parts();
-    let principal = authenticator.authenticate(&parts).await?;
+async fn identify(authenticator: &dyn Authenticator, parts: &mut Parts) -> Result<(), Refusal> {
+    let principal = authenticator.authenticate(parts).await?;
     if is_known(&principal) {
         parts.extensions.insert(principal);
-    } else if !parts.extensions.get::<Routed>().is_some_and(|Routed(route)| route.anyone) {
-        return Err(refusal(CommonReason::CredentialsMissing));
+        return Ok(());
     }
-    Ok(Request::from_parts(parts, body))
+    let anyone = parts.extensions.get::<Routed>().is_some_and(|Routed(route)| route.anyone);
+    if anyone { Ok(()) } else { Err(refusal(CommonReason::CredentialsMissing)) }
 }
 
 fn is_known(principal: &Principal) -> bool {

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::refuse::answer;
+use crate::refuse::answer_unread;
 
 /// A decision over the head of a call. It may leave what it found in the request's extensions.
 pub(crate) trait Gate: Clone + Send + 'static {
@@ -57,7 +57,7 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self.gate.pass(&mut request) {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(refusal) => Either::Left(ready(Ok(answer(refusal)))),
+            Err(refusal) => Either::Left(ready(Ok(answer_unread(request.into_body(), refusal)))),
         }
     }
 }

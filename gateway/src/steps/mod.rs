@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod authenticate;
+pub(crate) mod call_id;
 pub(crate) mod content_type;
 pub(crate) mod cors;
 pub(crate) mod deadline;

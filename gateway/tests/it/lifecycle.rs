@@ -1,0 +1,115 @@
+//! Upstreams that come and go, and a gateway that stops.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tonic::Code;
+
+use crate::native::{Connection, signed};
+use crate::probe::{Ask, Upstream, ask};
+use crate::web::{ORIGIN, WebCall, get_plain};
+use crate::world::{Authority, World};
+
+#[tokio::test]
+async fn a_killed_upstream_is_unavailable_and_comes_back_by_itself() {
+    let (world, probe) = World::with_probe().await;
+    assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
+
+    let address = probe.kill().await;
+    world.wait_for("upstream svc-probe not serving").await;
+    let answer = WebCall::new("Echo", &ask("")).send(&world).await;
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::Unavailable, "DEPENDENCY_DOWN"));
+    assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
+
+    let identity = world.authority.identity("svc-probe");
+    let _back = Upstream::start_at(&identity, address).await;
+    world.wait_for("upstream svc-probe serving").await;
+    assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_in_a_stream_ends_it_with_unavailable() {
+    let (world, probe) = World::with_probe().await;
+    let client = Connection::open(&world).await;
+    let asked = signed(Ask { count: 100, delay_ms: 50, ..Ask::default() });
+    let mut stream = client.stream("Count", asked).await.expect("begins");
+    assert!(stream.next().await.expect("first").is_ok());
+    probe.kill().await;
+    let end = loop {
+        match stream.next().await.expect("ends with a status") {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_was_never_there_is_unavailable_not_unknown() {
+    let authority = Authority::new();
+    let world = World::start(authority, |config| {
+        // Port 9 (discard) is not listened on.
+        config.upstreams.insert("svc-probe".to_owned(), "https://127.0.0.1:9".to_owned());
+    })
+    .await;
+    let answer = WebCall::new("Echo", &ask("")).send(&world).await;
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::Unavailable, "DEPENDENCY_DOWN"));
+}
+
+#[tokio::test]
+async fn a_stranger_in_place_of_the_upstream_is_not_called() {
+    let authority = Authority::new();
+    // A valid certificate of the same authority, but of another workload.
+    let stranger = Upstream::start(&authority.identity("svc-other")).await;
+    let url = stranger.url();
+    let world = World::start(authority, |config| {
+        config.upstreams.insert("svc-probe".to_owned(), url);
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answer = WebCall::new("Echo", &ask("")).send(&world).await;
+    assert_eq!(answer.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_call_that_runs_is_finished_when_the_gateway_stops() {
+    let (world, _probe) = World::with_probe().await;
+    let client = Connection::open(&world).await;
+    let slow = client.unary("Echo", Ask { text: "done".into(), delay_ms: 600, count: 0 });
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.shutdown.cancel();
+    };
+    let (answer, ()) = tokio::join!(slow, stop);
+    assert_eq!(answer.expect("finished").into_inner().text, "done");
+    let address = world.address;
+    world.ended().await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_limit_is_cut_off() {
+    let (world, _probe) = World::with_probe_and(|config| config.drain.limit_ms = 300).await;
+    let client = Connection::open(&world).await;
+    let call =
+        tokio::spawn(async move { client.unary("Echo", Ask { delay_ms: 4_500, ..Ask::default() }).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    world.shutdown.cancel();
+    world.ended().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(call.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_gateway_that_drains_says_so_before_it_closes_the_door() {
+    let (world, _probe) = World::with_probe_and(|config| config.drain.notice_ms = 800).await;
+    assert_eq!(get_plain(world.admin, "/healthz").await.0, 200);
+    assert_eq!(get_plain(world.admin, "/readyz").await.0, 200);
+    world.shutdown.cancel();
+    world.wait_for("gateway draining").await;
+    assert_eq!(get_plain(world.admin, "/readyz").await.0, 503);
+    assert_eq!(get_plain(world.admin, "/healthz").await.0, 200, "alive while it drains");
+    assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
+    world.ended().await;
+}

@@ -1,0 +1,206 @@
+//! A real upstream: a tonic server over mutual TLS with reflection, health and the probe service.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use caremesh_mesh::reason::CommonReason;
+use caremesh_mesh::refusal::Refusal;
+use caremesh_mesh::tls::{WorkloadIdentity, listen};
+use futures::{Stream, StreamExt};
+use http::{Request, Response};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tonic::body::Body;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstCodec;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Ask {
+    #[prost(string, tag = "1")]
+    pub(crate) text: String,
+    #[prost(uint32, tag = "2")]
+    pub(crate) count: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) delay_ms: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Reply {
+    #[prost(string, tag = "1")]
+    pub(crate) text: String,
+}
+
+pub(crate) fn ask(text: &str) -> Ask {
+    Ask { text: text.to_owned(), ..Ask::default() }
+}
+
+static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let includes = [format!("{here}/tests/it"), format!("{here}/../proto")];
+    let mut compiler = protox::Compiler::new(includes).expect("folders");
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_file("probe.proto").expect("compiles");
+    compiler.encode_file_descriptor_set()
+});
+
+/// A running upstream on a runtime of its own; dropped, it is gone without a good-bye, as a process that
+/// was killed: every socket closes.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Upstream {
+    pub(crate) async fn start(identity: &WorkloadIdentity) -> Self {
+        Self::start_at(identity, "127.0.0.1:0".parse().expect("address")).await
+    }
+
+    pub(crate) async fn start_at(identity: &WorkloadIdentity, address: SocketAddr) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
+        let identity = identity.clone();
+        let started = runtime.spawn(async move { serve_at(&identity, address).await });
+        Self { address: started.await.expect("starts"), runtime: Some(runtime) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Ends it at once, connections and all.
+    pub(crate) async fn kill(self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve_at(identity: &WorkloadIdentity, address: SocketAddr) -> SocketAddr {
+    let socket = tokio::net::TcpSocket::new_v4().expect("socket");
+    socket.set_reuseaddr(true).expect("option");
+    socket.bind(address).expect("port");
+    let listener: TcpListener = socket.listen(128).expect("listens");
+    let address = listener.local_addr().expect("bound");
+    let incoming = listen(listener, identity.mesh_server_config().expect("TLS"));
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&DESCRIPTORS);
+    let routes = tonic::transport::Server::builder()
+        .add_service(health)
+        .add_service(reflection().build_v1().expect("descriptors"))
+        .add_service(Probe)
+        .add_service(Backstage);
+    tokio::spawn(async move { routes.serve_with_incoming(incoming).await.expect("serves") });
+    address
+}
+
+#[derive(Clone)]
+struct Probe;
+
+impl tonic::server::NamedService for Probe {
+    const NAME: &'static str = "caremesh.probe.v1.ProbeService";
+}
+
+#[derive(Clone)]
+struct Backstage;
+
+impl tonic::server::NamedService for Backstage {
+    const NAME: &'static str = "caremesh.probe.v1.BackstageService";
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send>>;
+
+macro_rules! service {
+    ($name:ty) => {
+        impl tower::Service<Request<Body>> for $name {
+            type Response = Response<Body>;
+            type Error = std::convert::Infallible;
+            type Future = Answering;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: Request<Body>) -> Answering {
+                Box::pin(async move { Ok(dispatch(request).await) })
+            }
+        }
+    };
+}
+service!(Probe);
+service!(Backstage);
+
+async fn dispatch(request: Request<Body>) -> Response<Body> {
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let mut grpc = tonic::server::Grpc::new(ProstCodec::<Reply, Ask>::default())
+        .max_decoding_message_size(64 << 20)
+        .max_encoding_message_size(64 << 20);
+    match method.as_str() {
+        "Count" => {
+            let service = tower::service_fn(|it: tonic::Request<Ask>| async move { count(it).await });
+            grpc.server_streaming(service, request).await
+        }
+        "Gather" => {
+            let service =
+                tower::service_fn(|it: tonic::Request<Streaming<Ask>>| async move { gather(it).await });
+            grpc.client_streaming(service, request).await
+        }
+        _ => {
+            let service = tower::service_fn(move |it: tonic::Request<Ask>| {
+                let method = method.clone();
+                async move { unary(&method, it).await }
+            });
+            grpc.unary(service, request).await
+        }
+    }
+}
+
+async fn unary(method: &str, request: tonic::Request<Ask>) -> Result<tonic::Response<Reply>, Status> {
+    let (metadata, _, ask) = request.into_parts();
+    tokio::time::sleep(Duration::from_millis(ask.delay_ms.into())).await;
+    let text = match method {
+        "Refuse" => {
+            let refusal = Refusal::new(CommonReason::FieldInvalid).field("text", "string.min_len");
+            return Err(refusal.into());
+        }
+        "Headers" => {
+            let headers = metadata.into_headers();
+            headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap_or("?")))
+                .collect()
+        }
+        _ => ask.text,
+    };
+    Ok(tonic::Response::new(Reply { text }))
+}
+
+type Replies = Pin<Box<dyn Stream<Item = Result<Reply, Status>> + Send>>;
+
+async fn count(request: tonic::Request<Ask>) -> Result<tonic::Response<Replies>, Status> {
+    let ask = request.into_inner();
+    let stream = futures::stream::iter(0..ask.count).then(move |nth| async move {
+        tokio::time::sleep(Duration::from_millis(ask.delay_ms.into())).await;
+        Ok(Reply { text: nth.to_string() })
+    });
+    Ok(tonic::Response::new(Box::pin(stream)))
+}
+
+async fn gather(request: tonic::Request<Streaming<Ask>>) -> Result<tonic::Response<Reply>, Status> {
+    let mut asks = request.into_inner();
+    let mut text = String::new();
+    while let Some(ask) = asks.message().await? {
+        text.push_str(&ask.text);
+    }
+    Ok(tonic::Response::new(Reply { text }))
+}
