@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use caremesh_mesh::telemetry::Metrics;
+use caremesh_mesh::admin::RenderMetrics;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -19,7 +19,7 @@ use crate::upstream::Upstream;
 pub(crate) struct Page {
     pub(crate) own: Arc<Own>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
-    pub(crate) metrics: Option<Metrics>,
+    pub(crate) metrics: RenderMetrics,
 }
 
 /// Serves until it is dropped. HTTP/1.1 for probes and scrapers, HTTP/2 for gRPC health.
@@ -37,7 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, page: Page) {
 }
 
 async fn metrics(State(page): State<Page>) -> String {
-    page.metrics.map(|it| it.render()).unwrap_or_default()
+    (page.metrics)()
 }
 
 /// Ready until it drains. An upstream that is down does not make the gateway unready: the others must

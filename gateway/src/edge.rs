@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use caremesh_mesh::catch_panic::CatchPanic;
 use caremesh_mesh::deadline::{Deadline, GRPC_TIMEOUT};
+use caremesh_mesh::layer::{AroundLayer, refuse};
 use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
@@ -20,7 +22,6 @@ use crate::forward::Forward;
 use crate::forward::request_body::WaitingRoom;
 use crate::limits::KeyedLimit;
 use crate::own::Own;
-use crate::refuse::{answer, refusal};
 use crate::routing::{Routing, Target};
 use crate::steps::address::AddressLimit;
 use crate::steps::authenticate::Authenticate;
@@ -89,15 +90,18 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         // that refuses, so that refusals are seen. Makes the call id.
         .layer(TraceLayer::edge(SERVICE))
         .layer(shared.metrics)
-        .layer(ShowCallId)
+        .layer(AroundLayer::new(ShowCallId))
+        // Inside the call id, so that the caller learns it; outside all that could panic: without it a
+        // panic ends the connection, and every call on it.
+        .layer(AroundLayer::new(CatchPanic))
         // The look-up decides nothing; deadline and authentication need what it finds.
         .layer(GateLayer(LookUp(shared.routing.clone())))
         // Before authentication, so that guessing tokens is limited and costs no signature check.
         .layer(GateLayer(AddressLimit(Arc::new(by_address))))
         // Outside authentication, which may wait for a key set, and outside reading the body, so that
         // a slow sender runs out of time.
-        .layer(Deadlines { unknown: limits.unknown_deadline() })
-        .layer(Authenticate(shared.authenticator))
+        .layer(AroundLayer::new(Deadlines { unknown: limits.unknown_deadline() }))
+        .layer(AroundLayer::new(Authenticate(shared.authenticator)))
         // After authentication: it counts whom authentication has found.
         .layer(GateLayer(PrincipalLimit(Arc::new(by_caller))))
         // After authentication and limits, so that strangers cannot list what exists by guessing.
@@ -115,12 +119,12 @@ struct Carrier {
 
 impl Carrier {
     async fn carry(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-        Ok(self.try_carry(request).await.unwrap_or_else(answer))
+        Ok(self.try_carry(request).await.unwrap_or_else(refuse))
     }
 
     async fn try_carry(self, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let Some(Routed(route)) = request.extensions().get().cloned() else {
-            return Err(refusal(CommonReason::MethodUnknown));
+            return Err(Refusal::new(CommonReason::MethodUnknown));
         };
         if let Some(rest) = rest_for_next_hop(&request)? {
             request.headers_mut().insert(GRPC_TIMEOUT, rest);
@@ -135,5 +139,5 @@ impl Carrier {
 fn rest_for_next_hop(request: &Request<Body>) -> Result<Option<HeaderValue>, Refusal> {
     let Some(deadline) = request.extensions().get::<Deadline>() else { return Ok(None) };
     let rest = deadline.to_header(HOP_MARGIN);
-    rest.map(Some).ok_or_else(|| refusal(CommonReason::Deadline))
+    rest.map(Some).ok_or_else(|| Refusal::new(CommonReason::Deadline))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use caremesh_mesh::reason::CommonReason;
+use caremesh_mesh::refusal::Refusal;
 use futures::Stream;
 use http::{Request, Response};
 use tokio::sync::watch;
@@ -20,7 +21,6 @@ use tower::ServiceExt;
 
 use crate::config::ReflectionAccess;
 use crate::frame::Arity;
-use crate::refuse::refusal;
 use crate::routing::{Route, Routing, Table, Target, descriptor_set};
 
 /// A health check is answered out of memory.
@@ -179,7 +179,7 @@ impl Health for Aggregate {
         request: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<HealthCheckResponse>, Status> {
         let status = self.status(&request.get_ref().service);
-        let status = status.ok_or_else(|| refusal(CommonReason::ResourceNotFound))?;
+        let status = status.ok_or_else(|| Refusal::new(CommonReason::ResourceNotFound))?;
         Ok(tonic::Response::new(HealthCheckResponse { status: status.into() }))
     }
 

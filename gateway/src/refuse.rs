@@ -1,13 +1,12 @@
-//! Turns a refusal of the contract into an answer that every kind of caller can read.
+//! Refusals of calls whose body is in an unfinished or broken state.
 //! Must not decide anything.
 
 use std::time::Duration;
 
-use caremesh_mesh::reason::{CommonReason, Reason};
+use caremesh_mesh::layer::{Response, refuse};
+use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
-use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use tonic::Status;
 use tonic::body::Body;
 
 use crate::frame::BodyFault;
@@ -16,26 +15,17 @@ use crate::frame::BodyFault;
 const UNREAD_LIMIT: Duration = Duration::from_secs(1);
 /// How much of it is read.
 const UNREAD_BYTES: usize = 64 * 1024;
-
-/// A refusal without details of its own.
-pub(crate) fn refusal(reason: impl Reason) -> Refusal {
-    Refusal::new(reason)
-}
-
-/// The answer to a call that went no further: status and details in the headers, no body
-/// ("Trailers-Only"). tonic-web leaves the headers as they are, and CORS lets browsers read them.
-pub(crate) fn answer(refusal: Refusal) -> Response<Body> {
-    Status::from(refusal).into_http()
-}
+/// What a caller is told to wait when there is no room for its message.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// The answer to a call whose body has not been read. What is on its way is read to its end first, in
 /// the background: HTTP/2 would reset the stream otherwise, and a connection with many resets is
 /// closed for all its calls (hyperium/h2 #856).
-pub(crate) fn answer_unread(body: Body, refusal: Refusal) -> Response<Body> {
+pub(crate) fn answer_unread(body: Body, refusal: Refusal) -> Response {
     if !http_body::Body::is_end_stream(&body) {
         tokio::spawn(tokio::time::timeout(UNREAD_LIMIT, discard(body)));
     }
-    answer(refusal)
+    refuse(refusal)
 }
 
 async fn discard(mut body: Body) {
@@ -48,21 +38,13 @@ async fn discard(mut body: Body) {
     }
 }
 
-/// The trailers that end an answer whose headers are gone already.
-pub(crate) fn trailers(refusal: Refusal) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    // Only fails for metadata that is no valid header, and a refusal has none.
-    let _ = Status::from(refusal).add_header(&mut headers);
-    headers
-}
-
 /// What a broken request body means to the caller.
 pub(crate) fn of_fault(fault: BodyFault) -> Refusal {
     match fault {
         BodyFault::TooLarge { limit_bytes } => {
-            refusal(CommonReason::MessageTooLarge).metadata("limit_bytes", limit_bytes.to_string())
+            Refusal::new(CommonReason::MessageTooLarge).metadata("limit_bytes", limit_bytes.to_string())
         }
-        BodyFault::Malformed(rule) => refusal(CommonReason::MessageMalformed).metadata("rule", rule),
-        BodyFault::NoRoom => refusal(CommonReason::Overloaded).retry_after(Duration::from_secs(1)),
+        BodyFault::Malformed(rule) => Refusal::new(CommonReason::MessageMalformed).metadata("rule", rule),
+        BodyFault::NoRoom => Refusal::new(CommonReason::Overloaded).retry_after(ROOM_WAIT),
     }
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use caremesh_mesh::admin::RenderMetrics;
 use caremesh_mesh::principal::Authenticator;
-use caremesh_mesh::telemetry::{Metrics, MetricsLayer};
+use caremesh_mesh::telemetry::MetricsLayer;
 use caremesh_mesh::tls::{TlsError, WorkloadIdentity, listen};
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::connection::ConnectionRules;
-use crate::accept::{Acceptance, accept};
+use crate::accept::{Acceptance, Ends, accept};
 use crate::admin;
 use crate::config::{ConfigError, GatewayConfig};
 use crate::edge::{SERVICE, Shared, edge};
@@ -53,8 +54,8 @@ pub struct Parts {
     pub edge_tls: Option<Arc<ServerConfig>>,
     /// Verifies the tokens of callers.
     pub authenticator: Arc<dyn Authenticator>,
-    /// The process's metrics for the admin port; without it `/metrics` is empty.
-    pub metrics: Option<Metrics>,
+    /// Renders the process's metrics for the admin port.
+    pub metrics: RenderMetrics,
 }
 
 /// A gateway whose ports are open and which has not begun to serve.
@@ -133,12 +134,13 @@ impl Gateway {
         let edge = edge(&self.config, shared)?;
         let connections = TaskTracker::new();
         let close = CancellationToken::new();
+        let cut = CancellationToken::new();
         let accepting = tokio::spawn(accept(
             listen(self.listener, edge_tls),
             edge,
             acceptance(&self.config),
             connections.clone(),
-            close.clone(),
+            Ends { soft: close.clone(), hard: cut.clone() },
         ));
 
         shutdown.cancelled().await;
@@ -153,6 +155,8 @@ impl Gateway {
                 connection.count = connections.len(),
                 "Calls that outlasted the drain limit are cut off."
             );
+            cut.cancel();
+            connections.wait().await;
         }
         background.end().await;
         Ok(())

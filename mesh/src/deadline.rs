@@ -10,8 +10,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub use header::{Malformed, parse, render};
-pub(crate) use layer::TimedBody;
-pub use layer::{EnforceDeadline, of_caller};
+pub use layer::{EnforceDeadline, TimedBody, of_caller};
 
 /// The header that carries a deadline, as the gRPC protocol names it.
 pub const GRPC_TIMEOUT: &str = "grpc-timeout";

@@ -26,20 +26,29 @@ pub(crate) struct Acceptance {
     pub(crate) rules: ConnectionRules,
 }
 
-/// Accepts until `stop`; the connections run on in `tasks`, asked to end by `stop` too.
+/// How accepting, and what was accepted, ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    /// No more connections; those that are open finish their calls.
+    pub(crate) soft: CancellationToken,
+    /// Open connections are dropped.
+    pub(crate) hard: CancellationToken,
+}
+
+/// Accepts until the soft end; the connections run on in `tasks`.
 pub(crate) async fn accept(
     mut incoming: tls::Incoming,
     edge: impl Edge,
     acceptance: Acceptance,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    ends: Ends,
 ) {
     let places = Arc::new(Semaphore::new(acceptance.max_connections));
     let addresses = Addresses::new(acceptance.max_per_address);
     let mut nth = 0_u32;
     // Without a free place nobody is taken in: the rest waits in the listener's queue.
-    while let Some(Ok(place)) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
-        let connection = match stop.run_until_cancelled(incoming.next()).await {
+    while let Some(Ok(place)) = ends.soft.run_until_cancelled(places.clone().acquire_owned()).await {
+        let connection = match ends.soft.run_until_cancelled(incoming.next()).await {
             Some(Some(Ok(connection))) => connection,
             Some(Some(Err(_))) => continue,
             Some(None) | None => return,
@@ -51,7 +60,8 @@ pub(crate) async fn accept(
         };
         nth = nth.wrapping_add(1);
         let rules = acceptance.rules.for_connection(nth);
-        let serving = connection::serve(connection, edge.clone(), rules, stop.clone());
+        let serving = connection::serve(connection, edge.clone(), rules, ends.soft.clone());
+        let serving = ends.hard.clone().run_until_cancelled_owned(serving);
         tasks.spawn(async move {
             serving.await;
             drop((place, seat));

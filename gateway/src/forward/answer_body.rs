@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use caremesh_mesh::layer::trailers;
 use caremesh_mesh::reason::CommonReason;
-use http::HeaderMap;
+use caremesh_mesh::refusal::Refusal;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::request_body::FaultCell;
-use crate::refuse::{of_fault, refusal, trailers};
+use crate::refuse::of_fault;
 
 /// Passes the upstream's frames; closes the answer with trailers of its own when they are missing.
 pub(crate) struct AnswerBody {
@@ -27,11 +28,11 @@ impl AnswerBody {
         Self { inner, fault, ended: status_sent }
     }
 
-    fn broken_off(&self) -> HeaderMap {
+    fn broken_off(&self) -> Frame<Bytes> {
         let fault = self.fault.as_ref().and_then(|cell| cell.get());
         trailers(match fault {
             Some(fault) => of_fault(*fault),
-            None => refusal(CommonReason::DependencyDown),
+            None => Refusal::new(CommonReason::DependencyDown),
         })
     }
 }
@@ -54,7 +55,7 @@ impl http_body::Body for AnswerBody {
             }
             Some(Err(_)) | None => {
                 self.ended = true;
-                Poll::Ready(Some(Ok(Frame::trailers(self.broken_off()))))
+                Poll::Ready(Some(Ok(self.broken_off())))
             }
         }
     }

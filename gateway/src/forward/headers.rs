@@ -1,11 +1,12 @@
 //! Which headers cross the edge, in both directions.
 //! Must not know what they mean beyond who may set them.
 
+use caremesh_mesh::identity::metadata::{EPISODE, PURPOSE, drop_untrusted};
+use caremesh_mesh::opening::CALL_ID;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Headers that speak of one connection, not of the call (RFC 9110, section 7.6.1), and those that
-/// the transport sets itself.
-const HOP_BY_HOP: [HeaderName; 11] = [
+/// Headers that speak of one connection, not of the call (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -15,13 +16,14 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
-    header::HOST,
-    header::CONTENT_LENGTH,
 ];
 
 /// What a browser says to the edge and no service needs: where it is, what it speaks, its cookies.
 /// The address of a person is personal data and stays here too.
 const EDGE_ONLY: [HeaderName; 16] = [
+    // The transport writes these two itself.
+    header::HOST,
+    header::CONTENT_LENGTH,
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
@@ -36,26 +38,22 @@ const EDGE_ONLY: [HeaderName; 16] = [
     HeaderName::from_static("priority"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-grpc-web"),
-    // From outside it is nobody's word: the mesh writes its own.
-    HeaderName::from_static("baggage"),
-    HeaderName::from_static("tracestate"),
 ];
 
 /// Names that only the mesh may write; a caller who sends one is not believed.
 const MESH_PREFIX: &str = "x-caremesh-";
 /// What a caller may say under that prefix.
-const FROM_CALLERS: [&str; 1] = ["x-caremesh-purpose"];
+const FROM_CALLERS: [HeaderName; 2] = [PURPOSE, EPISODE];
 /// What an answer may carry outside under that prefix.
-const TO_CALLERS: [&str; 1] = ["x-caremesh-call-id"];
+const TO_CALLERS: [HeaderName; 1] = [CALL_ID];
 /// Families of headers that are about the browser or about proxies in front.
 const EDGE_PREFIXES: [&str; 2] = ["sec-", "x-forwarded-"];
 
 /// Removes what must not come in. Runs first of all, so that no step of the edge can believe it.
 pub(crate) fn clean_inbound(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    headers.remove("baggage");
-    headers.remove("tracestate");
-    remove_matching(headers, |name| name.starts_with(MESH_PREFIX) && !FROM_CALLERS.contains(&name));
+    drop_untrusted(headers);
+    remove_matching(headers, |name| name.as_str().starts_with(MESH_PREFIX) && !FROM_CALLERS.contains(name));
 }
 
 /// Removes what ends at the edge, and says that trailers are understood.
@@ -63,14 +61,16 @@ pub(crate) fn clean_outbound(headers: &mut HeaderMap) {
     for name in &EDGE_ONLY {
         headers.remove(name);
     }
-    remove_matching(headers, |name| EDGE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+    remove_matching(headers, |name| EDGE_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
 }
 
 /// Removes from an answer what belongs to the inside.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
+    // The gateway may have to add trailers of its own.
+    headers.remove(header::CONTENT_LENGTH);
     remove_hop_by_hop(headers);
-    remove_matching(headers, |name| name.starts_with(MESH_PREFIX) && !TO_CALLERS.contains(&name));
+    remove_matching(headers, |name| name.as_str().starts_with(MESH_PREFIX) && !TO_CALLERS.contains(name));
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -88,8 +88,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 
-fn remove_matching(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<_> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+fn remove_matching(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }

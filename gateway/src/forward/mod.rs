@@ -19,7 +19,7 @@ use answer_body::AnswerBody;
 use request_body::{FaultCell, WaitingRoom, Watched, read_one};
 
 use crate::frame::Arity;
-use crate::refuse::{of_fault, refusal};
+use crate::refuse::of_fault;
 use crate::routing::Route;
 use crate::upstream::{Held, Upstream};
 
@@ -105,7 +105,7 @@ fn inbound(
 }
 
 fn down(upstream: &Upstream) -> Refusal {
-    refusal(CommonReason::DependencyDown).metadata("dependency", upstream.name())
+    Refusal::new(CommonReason::DependencyDown).metadata("dependency", upstream.name())
 }
 
 /// A connection or a stream that broke before the headers of the answer. Whether the call was

@@ -11,7 +11,6 @@ use tonic::body::Body;
 
 use super::gate::Gate;
 use crate::limits::{AddressKey, KeyedLimit};
-use crate::refuse::refusal;
 
 /// The far end of the connection, put into the extensions by the accept loop.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +25,8 @@ impl Gate for AddressLimit {
         let Some(CallerAddress(address)) = request.extensions().get().copied() else {
             return Ok(());
         };
-        self.0
-            .check(&address.into())
-            .map_err(|wait| refusal(CommonReason::Overloaded).metadata("limit", "address").retry_after(wait))
+        self.0.check(&address.into()).map_err(|wait| {
+            Refusal::new(CommonReason::Overloaded).metadata("limit", "address").retry_after(wait)
+        })
     }
 }

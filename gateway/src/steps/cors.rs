@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use caremesh_mesh::identity::metadata::{EPISODE, PURPOSE};
+use caremesh_mesh::opening::CALL_ID;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -11,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
 /// What grpc-web and Connect clients send, and the caller's own context.
-const REQUEST_HEADERS: [HeaderName; 12] = [
+const REQUEST_HEADERS: [HeaderName; 13] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::ACCEPT,
@@ -21,7 +23,8 @@ const REQUEST_HEADERS: [HeaderName; 12] = [
     HeaderName::from_static("connect-protocol-version"),
     HeaderName::from_static("connect-timeout-ms"),
     HeaderName::from_static("traceparent"),
-    HeaderName::from_static("x-caremesh-purpose"),
+    PURPOSE,
+    EPISODE,
     HeaderName::from_static("x-correlation-id"),
     header::USER_AGENT,
 ];
@@ -31,7 +34,7 @@ const ANSWER_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
-    HeaderName::from_static("x-caremesh-call-id"),
+    CALL_ID,
 ];
 
 /// The layer for the configured `origins`. Without any, only pages that the gateway itself serves

@@ -12,7 +12,6 @@ use tonic::body::Body;
 
 use super::gate::Gate;
 use super::route;
-use crate::refuse::refusal;
 use crate::routing::{Route, Routing};
 
 /// Lets exposed methods pass.
@@ -23,10 +22,10 @@ impl Gate for Exposed {
     fn pass(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
         match route::of(request) {
             Some(route) if route.exposed && may_look(route, request) => Ok(()),
-            Some(route) if route.exposed => Err(refusal(CommonReason::RoleMissing)),
+            Some(route) if route.exposed => Err(Refusal::new(CommonReason::RoleMissing)),
             // It may be a method of an upstream that has not been reached yet.
-            None if !self.0.table().complete => Err(refusal(CommonReason::DependencyDown)),
-            _ => Err(refusal(CommonReason::MethodUnknown)),
+            None if !self.0.table().complete => Err(Refusal::new(CommonReason::DependencyDown)),
+            _ => Err(Refusal::new(CommonReason::MethodUnknown)),
         }
     }
 }

@@ -11,7 +11,6 @@ use tonic::body::Body;
 
 use super::gate::Gate;
 use crate::limits::KeyedLimit;
-use crate::refuse::refusal;
 
 /// The limit per principal. Callers without credentials are counted by address only.
 #[derive(Clone)]
@@ -20,8 +19,8 @@ pub(crate) struct PrincipalLimit(pub(crate) Arc<KeyedLimit<String>>);
 impl Gate for PrincipalLimit {
     fn pass(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
         let Some(principal) = request.extensions().get::<Principal>() else { return Ok(()) };
-        self.0
-            .check(&principal.caller_key())
-            .map_err(|wait| refusal(CommonReason::Overloaded).metadata("limit", "caller").retry_after(wait))
+        self.0.check(&principal.caller_key()).map_err(|wait| {
+            Refusal::new(CommonReason::Overloaded).metadata("limit", "caller").retry_after(wait)
+        })
     }
 }

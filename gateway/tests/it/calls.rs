@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tonic::Code;
 
-use crate::native::{Connection, signed};
+use crate::native::Connection;
 use crate::probe::{Ask, ask};
 use crate::web::{ORIGIN, WebCall, Wire};
 use crate::world::World;
@@ -18,7 +18,8 @@ async fn native_calls_of_each_kind_pass() {
     let echo = client.unary("Echo", ask("hello")).await.expect("unary");
     assert_eq!(echo.into_inner().text, "hello");
 
-    let counted = client.stream("Count", signed(Ask { count: 3, ..Ask::default() })).await.expect("stream");
+    let counted =
+        client.stream("Count", client.signed(Ask { count: 3, ..Ask::default() })).await.expect("stream");
     let texts: Vec<_> = counted.map(|it| it.expect("message").text).collect().await;
     assert_eq!(texts, ["0", "1", "2"]);
 
@@ -99,7 +100,7 @@ async fn the_upstream_sees_token_trace_call_id_and_what_remains_and_nothing_spoo
         let line = seen.lines().find(|line| line.starts_with(&format!("{name}: ")));
         line.map(|line| line[name.len() + 2..].to_owned())
     };
-    assert_eq!(value("authorization").as_deref(), Some("Bearer member-1"));
+    assert!(value("authorization").is_some_and(|it| it.starts_with("Bearer ey")));
     assert_eq!(value("x-correlation-id").as_deref(), Some("order-7"));
     let trace = value("traceparent").expect("goes on");
     assert!(trace.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{trace}");

@@ -109,7 +109,7 @@ async fn health_speaks_for_the_gateway_and_for_each_exposed_service() {
     let unknown = check("caremesh.probe.v1.BackstageService").await.expect_err("not exposed");
     assert_eq!(unknown.code(), tonic::Code::NotFound);
 
-    probe.kill().await;
+    probe.kill();
     world.wait_for("upstream svc-probe not serving").await;
     assert_eq!(check(name).await.expect("known"), ServingStatus::NotServing);
     assert_eq!(check("").await.expect("known"), ServingStatus::Serving, "the gateway itself is well");
@@ -123,9 +123,9 @@ async fn a_watcher_of_the_health_sees_an_upstream_go_and_come() {
     let mut watch = client.watch(request).await.expect("watches").into_inner();
     let mut next = async || watch.next().await.expect("open").expect("message").status();
     assert_eq!(next().await, ServingStatus::Serving);
-    let address = probe.kill().await;
+    let address = probe.kill();
     assert_eq!(next().await, ServingStatus::NotServing);
-    let _back = Upstream::start_at(&world.authority.identity("svc-probe"), address).await;
+    let _back = Upstream::start_as("svc-probe", &world.trust, address).await;
     assert_eq!(next().await, ServingStatus::Serving);
 }
 

@@ -5,24 +5,23 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use tonic::Code;
 
-use crate::native::{Connection, signed};
+use crate::native::Connection;
 use crate::probe::{Ask, Upstream, ask};
 use crate::web::{ORIGIN, WebCall, get_plain};
-use crate::world::{Authority, World};
+use crate::world::{Trust, World};
 
 #[tokio::test]
 async fn a_killed_upstream_is_unavailable_and_comes_back_by_itself() {
     let (world, probe) = World::with_probe().await;
     assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
 
-    let address = probe.kill().await;
+    let address = probe.kill();
     world.wait_for("upstream svc-probe not serving").await;
     let answer = WebCall::new("Echo", &ask("")).send(&world).await;
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::Unavailable, "DEPENDENCY_DOWN"));
     assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
 
-    let identity = world.authority.identity("svc-probe");
-    let _back = Upstream::start_at(&identity, address).await;
+    let _back = Upstream::start_as("svc-probe", &world.trust, address).await;
     world.wait_for("upstream svc-probe serving").await;
     assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
 }
@@ -31,10 +30,10 @@ async fn a_killed_upstream_is_unavailable_and_comes_back_by_itself() {
 async fn an_upstream_that_dies_in_a_stream_ends_it_with_unavailable() {
     let (world, probe) = World::with_probe().await;
     let client = Connection::open(&world).await;
-    let asked = signed(Ask { count: 100, delay_ms: 50, ..Ask::default() });
+    let asked = client.signed(Ask { count: 100, delay_ms: 50, ..Ask::default() });
     let mut stream = client.stream("Count", asked).await.expect("begins");
     assert!(stream.next().await.expect("first").is_ok());
-    probe.kill().await;
+    probe.kill();
     let end = loop {
         match stream.next().await.expect("ends with a status") {
             Ok(_) => {}
@@ -46,8 +45,8 @@ async fn an_upstream_that_dies_in_a_stream_ends_it_with_unavailable() {
 
 #[tokio::test]
 async fn an_upstream_that_was_never_there_is_unavailable_not_unknown() {
-    let authority = Authority::new();
-    let world = World::start(authority, |config| {
+    let trust = Trust::new().await;
+    let world = World::start(trust, |config| {
         // Port 9 (discard) is not listened on.
         config.upstreams.insert("svc-probe".to_owned(), "https://127.0.0.1:9".to_owned());
     })
@@ -58,11 +57,11 @@ async fn an_upstream_that_was_never_there_is_unavailable_not_unknown() {
 
 #[tokio::test]
 async fn a_stranger_in_place_of_the_upstream_is_not_called() {
-    let authority = Authority::new();
+    let trust = Trust::new().await;
     // A valid certificate of the same authority, but of another workload.
-    let stranger = Upstream::start(&authority.identity("svc-other")).await;
+    let stranger = Upstream::start_as("svc-other", &trust, "127.0.0.1:0".parse().expect("address")).await;
     let url = stranger.url();
-    let world = World::start(authority, |config| {
+    let world = World::start(trust, |config| {
         config.upstreams.insert("svc-probe".to_owned(), url);
     })
     .await;

@@ -22,6 +22,7 @@ use crate::world::World;
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
     authority: String,
+    member: String,
 }
 
 impl Connection {
@@ -30,7 +31,13 @@ impl Connection {
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
         tokio::spawn(connection);
-        Self { sender, authority: format!("localhost:{}", world.address.port()) }
+        let member = world.trust.token("member-1");
+        Self { sender, authority: format!("localhost:{}", world.address.port()), member }
+    }
+
+    /// With a member's token.
+    pub(crate) fn signed<T>(&self, message: T) -> tonic::Request<T> {
+        with_token(message, &self.member)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -38,7 +45,7 @@ impl Connection {
     }
 
     pub(crate) async fn unary(&self, method: &str, ask: Ask) -> Result<tonic::Response<Reply>, Status> {
-        self.unary_request(method, signed(ask)).await
+        self.unary_request(method, self.signed(ask)).await
     }
 
     pub(crate) async fn unary_request(
@@ -65,7 +72,7 @@ impl Connection {
         asks: impl futures::Stream<Item = Ask> + Send + 'static,
     ) -> Result<tonic::Response<Reply>, Status> {
         let mut grpc = self.grpc().await;
-        grpc.client_streaming(signed(asks), path("Gather"), ProstCodec::default()).await
+        grpc.client_streaming(self.signed(asks), path("Gather"), ProstCodec::default()).await
     }
 
     async fn grpc(&self) -> Grpc<Self> {
@@ -74,11 +81,6 @@ impl Connection {
         grpc.ready().await.expect("open");
         grpc
     }
-}
-
-/// With a member's token.
-pub(crate) fn signed<T>(message: T) -> tonic::Request<T> {
-    with_token(message, "member-1")
 }
 
 pub(crate) fn with_token<T>(message: T, token: &str) -> tonic::Request<T> {

@@ -1,22 +1,26 @@
-//! A real upstream: a tonic server over mutual TLS with reflection, health and the probe service.
+//! A real upstream: the mesh's whole server stack over mutual TLS, serving the probe service.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
+use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::reason::CommonReason;
-use caremesh_mesh::refusal::Refusal;
-use caremesh_mesh::tls::{WorkloadIdentity, listen};
+use caremesh_mesh::server::{ServerBuilder, ServerParts, Transport};
+use caremesh_mesh::{CallContext, Lifecycle, Refusal, Touched};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use http::{Request, Response};
 use prost::Message;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tonic::body::Body;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
+
+use crate::world::Trust;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Ask {
@@ -38,13 +42,15 @@ pub(crate) fn ask(text: &str) -> Ask {
     Ask { text: text.to_owned(), ..Ask::default() }
 }
 
-static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+/// Compiled once, with its options, as the contract crate compiles ours.
+static DESCRIPTORS: LazyLock<&'static [u8]> = LazyLock::new(|| {
     let here = env!("CARGO_MANIFEST_DIR");
     let includes = [format!("{here}/tests/it"), format!("{here}/../proto")];
     let mut compiler = protox::Compiler::new(includes).expect("folders");
     compiler.include_imports(true).include_source_info(false);
     compiler.open_file("probe.proto").expect("compiles");
-    compiler.encode_file_descriptor_set()
+    compiler.open_file("caremesh/options/v1/reasons.proto").expect("compiles");
+    compiler.encode_file_descriptor_set().leak()
 });
 
 /// A running upstream on a runtime of its own; dropped, it is gone without a good-bye, as a process that
@@ -55,15 +61,27 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) async fn start(identity: &WorkloadIdentity) -> Self {
-        Self::start_at(identity, "127.0.0.1:0".parse().expect("address")).await
+    pub(crate) async fn start(trust: &Trust) -> Self {
+        Self::start_as("svc-probe", trust, "127.0.0.1:0".parse().expect("address")).await
     }
 
-    pub(crate) async fn start_at(identity: &WorkloadIdentity, address: SocketAddr) -> Self {
+    /// With the certificate of `workload`, at this address.
+    pub(crate) async fn start_as(workload: &str, trust: &Trust, address: SocketAddr) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-        let identity = identity.clone();
-        let started = runtime.spawn(async move { serve_at(&identity, address).await });
-        Self { address: started.await.expect("starts"), runtime: Some(runtime) }
+        let parts = ServerParts {
+            name: "svc-probe".to_owned(),
+            config: ServerConfig { listen: address, ..ServerConfig::default() },
+            descriptor_set: &DESCRIPTORS,
+            transport: Transport::MutualTls(trust.workload(workload)),
+            authenticator: trust.authenticator(),
+            audit: Arc::new(Unaudited),
+            probes: Vec::new(),
+            metrics: Arc::new(String::new),
+        };
+        let server = ServerBuilder::new(parts).add(Probe).add(Backstage);
+        let started = runtime.spawn(async move { server.start(&Lifecycle::new()).await });
+        let running = started.await.expect("no panic").expect("starts");
+        Self { address: running.address, runtime: Some(runtime) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -71,7 +89,7 @@ impl Upstream {
     }
 
     /// Ends it at once, connections and all.
-    pub(crate) async fn kill(self) -> SocketAddr {
+    pub(crate) fn kill(self) -> SocketAddr {
         self.address
     }
 }
@@ -84,24 +102,18 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve_at(identity: &WorkloadIdentity, address: SocketAddr) -> SocketAddr {
-    let socket = tokio::net::TcpSocket::new_v4().expect("socket");
-    socket.set_reuseaddr(true).expect("option");
-    socket.bind(address).expect("port");
-    let listener: TcpListener = socket.listen(128).expect("listens");
-    let address = listener.local_addr().expect("bound");
-    let incoming = listen(listener, identity.mesh_server_config().expect("TLS"));
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection =
-        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&DESCRIPTORS);
-    let routes = tonic::transport::Server::builder()
-        .add_service(health)
-        .add_service(reflection().build_v1().expect("descriptors"))
-        .add_service(Probe)
-        .add_service(Backstage);
-    tokio::spawn(async move { routes.serve_with_incoming(incoming).await.expect("serves") });
-    address
+/// The probe touches no record, so that nothing is there to be committed.
+struct Unaudited;
+
+impl AuditSink for Unaudited {
+    fn record(
+        &self,
+        _: CallContext,
+        _: Vec<Touched>,
+        _: Outcome,
+    ) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 #[derive(Clone)]

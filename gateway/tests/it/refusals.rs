@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::native::{Connection, signed, with_token};
+use crate::native::{Connection, with_token};
 use crate::probe::{Ask, ask};
 use crate::web::{ORIGIN, WebAnswer, WebCall, Wire, frame, read, send, tls};
 use crate::world::World;
@@ -56,7 +56,7 @@ async fn a_call_without_a_token_is_unauthenticated() {
 async fn a_bad_token_is_refused_also_where_none_is_needed() {
     let (world, _probe) = World::with_probe().await;
     for method in ["Echo", "Open"] {
-        let answer = WebCall::new(method, &ask("")).token(Some("stolen")).send(&world).await;
+        let answer = WebCall::new(method, &ask("")).token(Some("forged")).send(&world).await;
         readable(&answer);
         assert_eq!((answer.code(), answer.reason().as_str()), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
     }
@@ -73,7 +73,7 @@ async fn an_expired_deadline_is_deadline_exceeded_for_browsers_and_native_client
     assert_eq!(answer.code(), Code::DeadlineExceeded);
 
     let client = Connection::open(&world).await;
-    let mut request = signed(slow);
+    let mut request = client.signed(slow);
     request.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
     let status = client.unary_request("Echo", request).await.expect_err("too slow");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
@@ -268,7 +268,7 @@ async fn reflection_for_operators_is_closed_to_members() {
     let client = Connection::open(&world).await;
     let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
     for (token, code) in [("member-1", Code::PermissionDenied), ("operator", Code::Ok)] {
-        let found = match client.stream(path, with_token(ask(""), token)).await {
+        let found = match client.stream(path, with_token(ask(""), &world.trust.token(token))).await {
             Ok(mut stream) => stream.message().await.err().map_or(Code::Ok, |status| status.code()),
             Err(status) => status.code(),
         };

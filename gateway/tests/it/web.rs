@@ -26,7 +26,7 @@ pub(crate) const ORIGIN: &str = "https://app.example.org";
 
 /// Connects as a browser does, offering one protocol.
 pub(crate) async fn tls(world: &World, alpn: &[u8]) -> TlsStream<TcpStream> {
-    tls_to(world.address, world.authority.roots(), alpn).await
+    tls_to(world.address, world.trust.roots(), alpn).await
 }
 
 async fn tls_to(address: SocketAddr, roots: RootCertStore, alpn: &[u8]) -> TlsStream<TcpStream> {
@@ -154,7 +154,7 @@ impl WebCall {
             .header("content-type", self.content_type)
             .header("x-grpc-web", "1");
         if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header("authorization", format!("Bearer {}", world.trust.token(token)));
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);

@@ -6,82 +6,63 @@ use std::time::Duration;
 
 use caremesh_gateway::{Error, Gateway, GatewayConfig, Parts, ReflectionAccess};
 use caremesh_kernel::SystemClock;
-use caremesh_mesh::policy::Role;
-use caremesh_mesh::principal::{Authenticator, Person, Principal};
-use caremesh_mesh::reason::CommonReason;
-use caremesh_mesh::refusal::Refusal;
-use caremesh_mesh::tls::{LocalCa, WorkloadIdentity, install_provider};
-use futures::future::BoxFuture;
+use caremesh_mesh::identity::Identity;
+use caremesh_mesh::principal::Authenticator;
+use caremesh_mesh::tls::{WorkloadIdentity, install_provider};
+use caremesh_testkit::identity::{TestAuthority, TestIssuer, TestPerson};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::probe::Upstream;
 
-/// A local authority and what it signs.
-pub(crate) struct Authority {
-    ca: LocalCa,
-    _folder: TempDir,
+/// Who vouches in a test: an authority for workloads, an issuer for people.
+pub(crate) struct Trust {
+    authority: TestAuthority,
+    issuer: TestIssuer,
 }
 
-impl Authority {
-    pub(crate) fn new() -> Self {
+impl Trust {
+    pub(crate) async fn new() -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(install_provider);
-        let folder = TempDir::new().expect("folder");
-        let ca = LocalCa::open_or_create(folder.path(), "caremesh.test", &SystemClock).expect("authority");
-        Self { ca, _folder: folder }
+        let authority = TestAuthority::new().expect("authority");
+        Self { authority, issuer: TestIssuer::start().await.expect("issuer") }
     }
 
-    pub(crate) fn identity(&self, service: &str) -> WorkloadIdentity {
-        let material = self.ca.issue(service, &SystemClock).expect("signed");
-        WorkloadIdentity::new(material).expect("fits")
+    pub(crate) fn workload(&self, service: &str) -> WorkloadIdentity {
+        self.authority.workload(service).expect("signed")
+    }
+
+    pub(crate) fn authenticator(&self) -> Arc<dyn Authenticator> {
+        Arc::new(Identity::new(&self.issuer.config(), Arc::new(SystemClock)).expect("valid"))
+    }
+
+    /// A token of somebody whose name begins with a role (`member-2`, `operator`); `forged` is signed
+    /// by nobody whom the gateway knows.
+    pub(crate) fn token(&self, subject: &str) -> String {
+        if subject == "forged" {
+            let good = self.token("member-1");
+            return format!("{}AAAA", &good[..good.len() - 4]);
+        }
+        let role = subject.split('-').next().unwrap_or_default();
+        self.issuer.token(&TestPerson::new(subject, &[role]))
     }
 
     /// What a browser trusts.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        let file = std::fs::read(self.ca.certificate_path()).expect("written");
+        let file = std::fs::read(self.authority.certificate_path()).expect("written");
         roots.add(CertificateDer::from_pem_slice(&file).expect("PEM")).expect("certificate");
         roots
     }
 }
 
-/// Knows `Bearer member-N` and `Bearer operator`, as the mesh's authenticator knows signed tokens.
-struct Tokens;
-
-impl Authenticator for Tokens {
-    fn authenticate<'a>(
-        &'a self,
-        parts: &'a http::request::Parts,
-    ) -> BoxFuture<'a, Result<Principal, Refusal>> {
-        let token = parts.headers.get("authorization").and_then(|it| it.to_str().ok());
-        let principal = match token.map(|it| it.trim_start_matches("Bearer ")) {
-            None => Ok(Principal::anonymous()),
-            Some(subject @ "operator") => Ok(person(subject, Role::Operator)),
-            Some(subject) if subject.starts_with("member-") => Ok(person(subject, Role::Member)),
-            Some(_) => Err(Refusal::new(CommonReason::CredentialsInvalid)),
-        };
-        Box::pin(std::future::ready(principal))
-    }
-}
-
-fn person(subject: &str, role: Role) -> Principal {
-    Principal::of_person(Person {
-        subject: subject.to_owned(),
-        person_id: None,
-        roles: vec![role],
-        organisation: None,
-        token: None,
-    })
-}
-
 /// A running gateway.
 pub(crate) struct World {
-    pub(crate) authority: Authority,
+    pub(crate) trust: Trust,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) shutdown: CancellationToken,
@@ -96,10 +77,10 @@ impl World {
 
     /// As [`World::with_probe`], with a changed configuration.
     pub(crate) async fn with_probe_and(change: impl FnOnce(&mut GatewayConfig)) -> (Self, Upstream) {
-        let authority = Authority::new();
-        let upstream = Upstream::start(&authority.identity("svc-probe")).await;
+        let trust = Trust::new().await;
+        let upstream = Upstream::start(&trust).await;
         let url = upstream.url();
-        let world = Self::start(authority, |config| {
+        let world = Self::start(trust, |config| {
             config.upstreams.insert("svc-probe".to_owned(), url);
             change(config);
         })
@@ -108,7 +89,7 @@ impl World {
         (world, upstream)
     }
 
-    pub(crate) async fn start(authority: Authority, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+    pub(crate) async fn start(trust: Trust, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let any = "127.0.0.1:0".parse().expect("address");
         let mut config = GatewayConfig {
             listen: any,
@@ -119,16 +100,16 @@ impl World {
         };
         change(&mut config);
         let parts = Parts {
-            identity: authority.identity("gateway"),
+            identity: trust.workload("gateway"),
             edge_tls: None,
-            authenticator: Arc::new(Tokens),
-            metrics: None,
+            authenticator: trust.authenticator(),
+            metrics: Arc::new(|| "# metrics\n".to_owned()),
         };
         let gateway = Gateway::bind(config, parts).await.expect("binds");
         let (address, admin) = (gateway.address().expect("bound"), gateway.admin_address().expect("bound"));
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(gateway.run(shutdown.clone()));
-        Self { authority, address, admin, shutdown, running }
+        Self { trust, address, admin, shutdown, running }
     }
 
     /// Waits until the admin port's readiness page has this line.

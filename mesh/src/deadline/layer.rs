@@ -62,7 +62,7 @@ fn due(request: &Request) -> Result<Deadline, Refusal> {
 }
 
 /// A body that ends with DEADLINE_EXCEEDED when its time is over.
-pub(crate) struct TimedBody {
+pub struct TimedBody {
     body: Option<Body>,
     deadline: Deadline,
     /// Made when the body first has to be waited for: most answers are ready at once.
@@ -70,7 +70,9 @@ pub(crate) struct TimedBody {
 }
 
 impl TimedBody {
-    pub(crate) fn new(body: Body, deadline: Deadline) -> Self {
+    /// `body`, until `deadline`.
+    #[must_use]
+    pub fn new(body: Body, deadline: Deadline) -> Self {
         Self { body: Some(body), deadline, alarm: None }
     }
 
