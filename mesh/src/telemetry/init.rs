@@ -151,9 +151,10 @@ where
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(OwnSpans)
+            // Events never become part of a span: their fields are meant for the log.
+            .with_filter(filter_fn(|metadata| metadata.is_span()))
     });
-    let subscriber = Registry::default().with(spans).with(logs);
+    let subscriber = Registry::default().with(spans).with(logs).with(OwnSpans);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
     // Without an exporter no trace is kept, whatever the share: spans would be made for nobody.
     keep_per_million(if provider.is_some() { config.sample_per_million } else { 0 });

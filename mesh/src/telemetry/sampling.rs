@@ -10,8 +10,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, SamplingDecision, SamplingResult, ShouldSample,
 };
-use tracing::{Metadata, subscriber::Interest};
-use tracing_subscriber::layer::{Context as LayerContext, Filter};
+use tracing::{Metadata, Subscriber, subscriber::Interest};
+use tracing_subscriber::{Layer, layer::Context as LayerContext};
 
 use super::scope::CallScope;
 
@@ -85,22 +85,27 @@ impl ShouldSample for ScopeSampler {
 }
 
 /// Lets a span exist only where it will be kept, and only our own: other crates' spans may hold SQL
-/// text or headers, and the exporter's own transport would trace itself. Events never become part of
-/// a span: their fields are meant for the log.
+/// text or headers, and the exporter's own transport would trace itself. A layer of the whole stack
+/// and not a filter of one: a span that only filters turn away is still made and stored.
 #[derive(Debug, Clone)]
 pub(super) struct OwnSpans;
 
-fn is_own_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with("caremesh")
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("caremesh")
 }
 
-impl<S> Filter<S> for OwnSpans {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &LayerContext<'_, S>) -> bool {
-        is_own_span(metadata) && CallScope::with_current(|scope| scope.is_none_or(CallScope::is_sampled))
+impl<S: Subscriber> Layer<S> for OwnSpans {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (metadata.is_span(), is_own(metadata)) {
+            (false, _) => Interest::always(),
+            (true, true) => Interest::sometimes(),
+            (true, false) => Interest::never(),
+        }
     }
 
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_own_span(metadata) { Interest::sometimes() } else { Interest::never() }
+    fn enabled(&self, metadata: &Metadata<'_>, _: LayerContext<'_, S>) -> bool {
+        let kept = || CallScope::with_current(|scope| scope.is_none_or(CallScope::is_sampled));
+        !metadata.is_span() || (is_own(metadata) && kept())
     }
 }
 
