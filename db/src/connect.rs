@@ -8,7 +8,7 @@ use caremesh_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::faults::Faults;
@@ -37,8 +37,10 @@ pub(crate) struct Inner {
     pub(crate) write: DatabaseConnection,
     pub(crate) transactions: TaskTracker,
     pub(crate) parts: Parts,
-    /// Wakes the relay and the sealer of this process after a commit.
-    pub(crate) commits: Notify,
+    /// Counts commits with outbox rows: wakes the relay of this process.
+    pub(crate) written: watch::Sender<u64>,
+    /// The last place of the feed that this process knows of: wakes who waits for events.
+    pub(crate) feed: watch::Sender<i64>,
     pub(crate) running: Running,
 }
 
@@ -95,7 +97,8 @@ impl Db {
                 write,
                 transactions,
                 parts,
-                commits: Notify::new(),
+                written: watch::Sender::new(0),
+                feed: watch::Sender::new(0),
                 running: Running::default(),
             }),
         })
@@ -115,11 +118,6 @@ impl Db {
         self.inner.read.ping().await?;
         self.inner.write.ping().await?;
         Ok(())
-    }
-
-    /// A transaction was committed: there may be outbox rows to place and audit rows to seal.
-    pub(crate) fn committed(&self) {
-        self.inner.commits.notify_waiters();
     }
 
     /// Refuses new writes, waits for the transactions under way at most `limit`, then closes the pools.
@@ -189,7 +187,8 @@ fn sqlite_pragmas(options: SqliteConnectOptions, busy: Duration, reader: bool) -
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(busy);
-    if reader { options.pragma("query_only", "ON") } else { options }
+    // What is deleted is overwritten: a destroyed key must not stay readable in a free page.
+    if reader { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
 }
 
 fn postgres(config: &Config, connections: u32, reader: bool) -> ConnectOptions {

@@ -11,6 +11,8 @@
 //! | `tx.rs`, `own.rs` | [`Tx`] and [`Db::write`]: a transaction that a dropped request cannot drop; `faults.rs` breaks it for tests |
 //! | `idempotency.rs` | [`Db::idempotent`]: a request_id takes effect once |
 //! | `outbox.rs` | [`Tx::emit`]: events in the business transaction |
+//! | `feed.rs` | the relay that places events, the feed, consumers with dead letters |
+//! | `process.rs` | flows across services as rows, their runner, and their rehearsal for tests |
 //! | `keys.rs` | keys of a service and of each person |
 //! | `batch.rs` | [`Batch`]: many changes, one round trip |
 //! | `observe.rs` | spans and counts per statement, without SQL text |
@@ -38,12 +40,13 @@
 //!
 //! BEGIN, the read, the batch and COMMIT: four round trips.
 
-mod audit;
+pub mod audit;
 mod batch;
 mod config;
 mod connect;
 mod error;
 pub mod faults;
+pub mod feed;
 mod guard;
 mod idempotency;
 pub mod keys;
@@ -51,16 +54,16 @@ pub mod migration;
 mod observe;
 mod outbox;
 mod own;
+pub mod process;
 mod read;
 mod rows;
 mod tx;
 
-pub use audit::AuditEvent;
 pub use batch::{Batch, Expect};
 pub use config::{Config, Kind};
 pub use connect::{Db, Parts};
 pub use error::Error;
 pub use idempotency::{Answered, KEPT_MICROS as IDEMPOTENCY_KEPT_MICROS, Replay};
-pub use outbox::{FeedEvent, NewEvent};
+pub use outbox::NewEvent;
 pub use read::Reader;
 pub use tx::{Tx, Work};

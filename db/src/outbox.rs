@@ -1,7 +1,7 @@
 //! Events for other services, written in the business transaction and told after it. Ids only, never contents.
-//! Must not know who reads them; the relay and the feed are `feed.rs`.
+//! Must not know who reads them; the relay and the feed are in `feed/`.
 
-use caremesh_kernel::{EpisodeId, OutboxEventId, Timestamp};
+use caremesh_kernel::OutboxEventId;
 use prost::Message;
 use serde_json::json;
 
@@ -29,29 +29,6 @@ impl NewEvent {
     }
 }
 
-/// An event as the feed gives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedEvent {
-    /// Its place in the feed of this service: rises, has no two events, may skip numbers.
-    pub position: i64,
-    /// Id of the event, the same each time it is told.
-    pub id: OutboxEventId,
-    /// Name of the event.
-    pub event_type: String,
-    /// Id of the record it is about.
-    pub ordering_key: String,
-    /// Version of that record after the change.
-    pub revision: i64,
-    /// The encoded protobuf message.
-    pub payload: Vec<u8>,
-    /// W3C `traceparent` of the call that caused it.
-    pub trace_parent: Option<String>,
-    /// The care episode of that call.
-    pub episode: Option<EpisodeId>,
-    /// When it was written.
-    pub at: Timestamp,
-}
-
 const COLUMNS: [Column; 8] = [
     Column::Text("id"),
     Column::Text("event_type"),
@@ -75,6 +52,7 @@ impl Tx {
         let mut batch = crate::Batch::new();
         batch.push("outbox", sql, vec![serde_json::Value::Array(records).to_string().into()], expected);
         self.defer(batch);
+        self.set_emitted();
     }
 
     fn record(&self, event: &NewEvent) -> serde_json::Value {

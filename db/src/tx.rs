@@ -36,6 +36,7 @@ pub struct Tx {
     facts: Mutex<Told>,
     intent: Option<Arc<Intent>>,
     answered: AtomicBool,
+    emitted: AtomicBool,
 }
 
 /// What the call reported as touched, while this transaction may still fail.
@@ -119,7 +120,7 @@ impl Tx {
         let mut told = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = std::mem::take(&mut told.before);
         fresh.extend(self.context.take_touched());
-        let events = audit::events_of(&self.context, self.now, self.db.inner.parts.ids.as_ref(), &fresh);
+        let events = audit::of_write(&self.context, self.now, self.db.inner.parts.ids.as_ref(), &fresh);
         audit::insert(self.kind, &events, &mut batch);
         told.written.extend(fresh);
         batch
@@ -192,6 +193,7 @@ impl Tx {
             facts: Mutex::new(facts),
             intent,
             answered: AtomicBool::new(false),
+            emitted: AtomicBool::new(false),
         })
     }
 
@@ -201,6 +203,10 @@ impl Tx {
 
     pub(crate) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_emitted(&self) {
+        self.emitted.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_answered(&self) {
@@ -218,13 +224,15 @@ impl Tx {
         let round_trips = self.round_trips.load(Ordering::Relaxed) + 1;
         span.record("db.caremesh.round_trips", round_trips);
         metrics::histogram!("caremesh_db_transaction_round_trips").record(round_trips);
-        let Self { connection, db, context, facts, .. } = self;
+        let Self { connection, db, context, facts, emitted, .. } = self;
         if let Err(error) = connection.commit().await {
             let again = Error::is_transient(&error);
             facts.into_inner().unwrap_or_else(PoisonError::into_inner).give_back(&context, again);
             return Err(if again { Ended::Collided } else { Ended::Failed(error.into()) });
         }
-        db.committed();
+        if emitted.into_inner() {
+            db.inner.written.send_modify(|count| *count += 1);
+        }
         db.inner.parts.faults.at(Point::AfterCommit).await.map_err(Ended::Failed)
     }
 

@@ -135,6 +135,8 @@ CREATE TABLE audit_event (
     at {instant} NOT NULL,
     call_id {id} NOT NULL,
     caller {id} NOT NULL,
+    caller_person {id},
+    organisation {id},
     service {id} NOT NULL,
     method {id} NOT NULL,
     purpose {id} NOT NULL,
@@ -170,10 +172,10 @@ END $$;
 CREATE FUNCTION caremesh_seal_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.position IS NULL AND OLD.hash IS NULL AND NEW.position IS NOT NULL AND NEW.hash IS NOT NULL
-       AND (NEW.id, NEW.at, NEW.call_id, NEW.caller, NEW.service, NEW.method, NEW.purpose, NEW.outcome, NEW.person,
+       AND (NEW.id, NEW.at, NEW.call_id, NEW.caller, NEW.caller_person, NEW.organisation, NEW.service, NEW.method, NEW.purpose, NEW.outcome, NEW.person,
             NEW.resource, NEW.action, NEW.episode, NEW.trace_id)
        IS NOT DISTINCT FROM
-           (OLD.id, OLD.at, OLD.call_id, OLD.caller, OLD.service, OLD.method, OLD.purpose, OLD.outcome, OLD.person,
+           (OLD.id, OLD.at, OLD.call_id, OLD.caller, OLD.caller_person, OLD.organisation, OLD.service, OLD.method, OLD.purpose, OLD.outcome, OLD.person,
             OLD.resource, OLD.action, OLD.episode, OLD.trace_id)
     THEN RETURN NEW;
     END IF;
@@ -192,7 +194,8 @@ const APPEND_ONLY_SQLITE: &str = r"
 CREATE TRIGGER audit_event_update BEFORE UPDATE ON audit_event
 WHEN OLD.position IS NOT NULL OR OLD.hash IS NOT NULL OR NEW.position IS NULL OR NEW.hash IS NULL
     OR NEW.id IS NOT OLD.id OR NEW.at IS NOT OLD.at OR NEW.call_id IS NOT OLD.call_id
-    OR NEW.caller IS NOT OLD.caller OR NEW.service IS NOT OLD.service OR NEW.method IS NOT OLD.method
+    OR NEW.caller IS NOT OLD.caller OR NEW.caller_person IS NOT OLD.caller_person
+    OR NEW.organisation IS NOT OLD.organisation OR NEW.service IS NOT OLD.service OR NEW.method IS NOT OLD.method
     OR NEW.purpose IS NOT OLD.purpose OR NEW.outcome IS NOT OLD.outcome OR NEW.person IS NOT OLD.person
     OR NEW.resource IS NOT OLD.resource OR NEW.action IS NOT OLD.action OR NEW.episode IS NOT OLD.episode
     OR NEW.trace_id IS NOT OLD.trace_id

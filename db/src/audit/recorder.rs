@@ -1,0 +1,82 @@
+//! Group commit for the audit of reads: while one commit is on its way, those that arrive gather for the next. A read
+//! waits for its own line to be safe, but not for a commit of its own. Must not know what was read.
+
+use caremesh_mesh::audit::{AuditEvent, AuditSink, AuditUnavailable};
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{AuditRecord, insert};
+use crate::{Batch, Db, Error};
+
+/// Events that may wait for the next commit; beyond it, readers wait before they may queue.
+const QUEUE: usize = 1_024;
+/// Lines in one insert, so that no commit grows without bound.
+const GROUP: usize = 512;
+
+struct Entry {
+    records: Vec<AuditRecord>,
+    safe: oneshot::Sender<bool>,
+}
+
+/// Commits audit events of reads and refusals. A cheap clone; it ends when all clones are gone and all events are safe.
+#[derive(Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Entry>,
+    db: Db,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Recorder")
+    }
+}
+
+impl Recorder {
+    /// Starts the task that commits. [`Db::drain`] waits for it, so drop the server's clones first.
+    #[must_use]
+    pub fn start(db: &Db) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        db.inner.transactions.spawn(commit_groups(db.clone(), waiting));
+        Self { queue, db: db.clone() }
+    }
+
+    async fn record_safely(self, event: AuditEvent) -> Result<(), AuditUnavailable> {
+        let parts = &self.db.inner.parts;
+        let records = AuditRecord::of(&event, parts.clock.now(), parts.ids.as_ref());
+        let (safe, told) = oneshot::channel();
+        self.queue.send(Entry { records, safe }).await.map_err(|_| AuditUnavailable)?;
+        if told.await.unwrap_or(false) { Ok(()) } else { Err(AuditUnavailable) }
+    }
+}
+
+impl AuditSink for Recorder {
+    fn record(&self, event: AuditEvent) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
+        Box::pin(self.clone().record_safely(event))
+    }
+}
+
+async fn commit_groups(db: Db, mut waiting: mpsc::Receiver<Entry>) {
+    let mut group = Vec::new();
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        let records: Vec<AuditRecord> =
+            group.iter_mut().flat_map(|entry| std::mem::take(&mut entry.records)).collect();
+        let outcome = commit(&db, &records).await;
+        if let Err(error) = &outcome {
+            tracing::error!(error = %error, audit.lines = records.len(), "audit lines could not be committed");
+        }
+        for entry in group.drain(..) {
+            // A reader that went away has no answer to hold back.
+            let _gone = entry.safe.send(outcome.is_ok());
+        }
+    }
+}
+
+/// One statement is its own transaction: one round trip. This task is owned, so nothing drops it half-way.
+async fn commit(db: &Db, records: &[AuditRecord]) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    insert(db.kind(), records, &mut batch);
+    batch.run_on(&db.inner.write).await?;
+    metrics::histogram!("caremesh_db_audit_group_lines")
+        .record(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
+    Ok(())
+}
