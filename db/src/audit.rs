@@ -12,7 +12,7 @@ mod sealer;
 mod verify;
 
 use caremesh_kernel::{AuditEventId, EpisodeId, IdSource, PersonId, Timestamp};
-use caremesh_mesh::audit::{AuditEvent, Outcome};
+use caremesh_mesh::audit::Outcome;
 use caremesh_mesh::{CallContext, Touched};
 use sea_orm::QueryResult;
 use serde_json::{Value as Json, json};
@@ -61,36 +61,46 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// The lines of one event: one per record touched, or a single one for a call that touched none.
+    /// The lines of a call that ended so: one per record touched, or a single one for a call that touched none.
     #[must_use]
-    pub fn of(event: &AuditEvent, at: Timestamp, ids: &dyn IdSource) -> Vec<Self> {
-        if event.touched.is_empty() {
-            return vec![Self::line(event, at, ids, None)];
+    pub fn of(
+        context: &CallContext,
+        touched: &[Touched],
+        outcome: &Outcome,
+        at: Timestamp,
+        ids: &dyn IdSource,
+    ) -> Vec<Self> {
+        if touched.is_empty() {
+            return vec![Self::line(context, None, outcome, at, ids)];
         }
-        event.touched.iter().map(|fact| Self::line(event, at, ids, Some(fact))).collect()
+        touched.iter().map(|fact| Self::line(context, Some(fact), outcome, at, ids)).collect()
     }
 
-    fn line(event: &AuditEvent, at: Timestamp, ids: &dyn IdSource, fact: Option<&Touched>) -> Self {
-        let (outcome, untouched) = match &event.outcome {
-            Outcome::Ok => ("OK", "called"),
-            Outcome::Refused { reason, .. } => (reason.as_str(), "refused"),
-        };
+    fn line(
+        context: &CallContext,
+        fact: Option<&Touched>,
+        outcome: &Outcome,
+        at: Timestamp,
+        ids: &dyn IdSource,
+    ) -> Self {
+        let untouched = if *outcome == Outcome::Ok { "called" } else { "refused" };
+        let principal = context.principal();
         Self {
             id: AuditEventId::from_uuid(ids.uuid()),
             at,
-            call_id: event.call_id.clone(),
-            caller: event.caller.clone(),
-            caller_person: event.person,
-            organisation: event.organisation.clone(),
-            service: event.service.clone(),
-            method: event.method.clone(),
-            purpose: event.purpose.as_str_name().to_owned(),
-            outcome: outcome.to_owned(),
+            call_id: context.call_id().to_owned(),
+            caller: principal.caller_key(),
+            caller_person: principal.person_id(),
+            organisation: principal.person().and_then(|person| person.organisation.clone()),
+            service: principal.service().to_owned(),
+            method: context.method().path.clone(),
+            purpose: context.purpose().as_str_name().to_owned(),
+            outcome: outcome.as_str().to_owned(),
             person: fact.and_then(|fact| fact.person),
             resource: fact.map(|fact| fact.resource.clone()).unwrap_or_default(),
             action: fact.map_or(untouched, |fact| fact.action.as_str()).to_owned(),
-            episode: event.episode_id,
-            trace_id: event.trace_parent.as_deref().and_then(trace_id),
+            episode: context.episode_id(),
+            trace_id: context.trace_parent().as_deref().and_then(trace_id),
         }
     }
 
@@ -130,7 +140,7 @@ pub(crate) fn of_write(
     if facts.is_empty() {
         return Vec::new();
     }
-    AuditRecord::of(&AuditEvent::of(context, facts.to_vec(), Outcome::Ok), at, ids)
+    AuditRecord::of(context, facts, &Outcome::Ok, at, ids)
 }
 
 const COLUMNS: [Column; 15] = [

@@ -1,7 +1,8 @@
 //! Group commit for the audit of reads: while one commit is on its way, those that arrive gather for the next. A read
 //! waits for its own line to be safe, but not for a commit of its own. Must not know what was read.
 
-use caremesh_mesh::audit::{AuditEvent, AuditSink, AuditUnavailable};
+use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
+use caremesh_mesh::{CallContext, Touched};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,9 +41,14 @@ impl Recorder {
         Self { queue, db: db.clone() }
     }
 
-    async fn record_safely(self, event: AuditEvent) -> Result<(), AuditUnavailable> {
+    async fn record_safely(
+        self,
+        context: CallContext,
+        touched: Vec<Touched>,
+        outcome: Outcome,
+    ) -> Result<(), AuditUnavailable> {
         let parts = &self.db.inner.parts;
-        let records = AuditRecord::of(&event, parts.clock.now(), parts.ids.as_ref());
+        let records = AuditRecord::of(&context, &touched, &outcome, parts.clock.now(), parts.ids.as_ref());
         let (safe, told) = oneshot::channel();
         self.queue.send(Entry { records, safe }).await.map_err(|_| AuditUnavailable)?;
         if told.await.unwrap_or(false) { Ok(()) } else { Err(AuditUnavailable) }
@@ -50,8 +56,13 @@ impl Recorder {
 }
 
 impl AuditSink for Recorder {
-    fn record(&self, event: AuditEvent) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
-        Box::pin(self.clone().record_safely(event))
+    fn record(
+        &self,
+        context: CallContext,
+        touched: Vec<Touched>,
+        outcome: Outcome,
+    ) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
+        Box::pin(self.clone().record_safely(context, touched, outcome))
     }
 }
 
