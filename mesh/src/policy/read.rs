@@ -146,7 +146,7 @@ fn wrong_in(said: &wire::MethodPolicy, service: &ServicePolicy, reasons: &Reason
         }
     };
     demand(said.anyone || !said.access.is_empty(), "access (or anyone)");
-    demand(!(said.anyone && !said.access.is_empty()), "access (none when anyone)");
+    demand(!said.anyone || said.access.is_empty(), "access (none when anyone)");
     demand(!duration(said.deadline.as_ref()).is_zero(), "deadline");
     demand(audit.class() != AuditClass::Unspecified, "audit.class");
     demand(audit.default_purpose() != Purpose::Unspecified, "audit.default_purpose");

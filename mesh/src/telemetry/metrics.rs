@@ -5,12 +5,12 @@ use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Instant,
 };
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use metrics::Histogram;
+use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, Service};
 

@@ -140,7 +140,8 @@ fn local_authority_is_made_once_and_its_keys_are_for_the_owner_only() {
             })
         })
         .collect();
-    assert_eq!(starts.into_iter().map(|start| start.join().expect("no panic")).count(), 8);
+    let started: Vec<_> = starts.into_iter().map(|start| start.join().expect("no panic")).collect();
+    assert_eq!(started.len(), 8);
     let mode =
         |name: &str| std::fs::metadata(folder.path().join(name)).expect(name).permissions().mode() & 0o777;
     assert_eq!(mode("local-ca.key.pem"), 0o600);

@@ -10,8 +10,11 @@ use tokio::sync::Mutex;
 
 use super::{DatabaseKind, Keep, TestDatabase};
 
-/// Bytes of the template files of this process: kept in memory, so that no folder outlives it.
-static TEMPLATES: Mutex<Option<HashMap<&'static str, Arc<Vec<u8>>>>> = Mutex::const_new(None);
+/// Bytes of template files by name.
+type Templates = HashMap<&'static str, Arc<Vec<u8>>>;
+
+/// Those of this process: kept in memory, so that no folder outlives it.
+static TEMPLATES: Mutex<Option<Templates>> = Mutex::const_new(None);
 
 pub(super) async fn copy_of<M>(template: &'static str, migrate: M) -> anyhow::Result<TestDatabase>
 where
