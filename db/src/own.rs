@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caremesh_mesh::CallContext;
+use caremesh_mesh::telemetry::carried;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -72,7 +73,7 @@ impl Db {
         let task = owned.span.clone();
         self.inner
             .transactions
-            .spawn(async move { owned.run(work).await }.instrument(task))
+            .spawn(carried(async move { owned.run(work).await }.instrument(task)))
             .await
             .unwrap_or_else(
                 // The task is never aborted, so this is a panic of the work; its transaction was rolled back on the way.

@@ -104,7 +104,8 @@ impl<S: Subscriber> Layer<S> for OwnSpans {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: LayerContext<'_, S>) -> bool {
-        let kept = || CallScope::with_current(|scope| scope.is_none_or(CallScope::is_sampled));
+        // Outside a scope nobody has decided: such a span would be the root of a trace of its own.
+        let kept = || CallScope::with_current(|scope| scope.is_some_and(CallScope::is_sampled));
         !metadata.is_span() || (is_own(metadata) && kept())
     }
 }

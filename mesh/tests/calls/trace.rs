@@ -157,6 +157,10 @@ async fn caller_that_keeps_no_trace_is_followed_and_its_log_lines_have_the_ids_a
     request.metadata_mut().insert("traceparent", unkept.parse().expect("ascii"));
     request.metadata_mut().insert("x-caremesh-call-id", "call-unkept".parse().expect("ascii"));
     send(&pair.channel(), SAFE, request).await.expect("answered");
+    assert!(
+        db_span("sqlite", "read plan").is_disabled(),
+        "outside any call nobody has decided to keep a trace"
+    );
     let lines = watching.lines_with("an unkept call works");
     assert_eq!(lines[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(lines[0]["call_id"], "call-unkept");
