@@ -14,6 +14,7 @@ pub mod files;
 pub mod issuer;
 pub mod process;
 pub mod ready;
+pub mod reload;
 pub mod serve;
 pub mod terminal;
 pub mod token;

@@ -1,11 +1,11 @@
-//! What every long-running command needs: a runtime, telemetry, the signals that end it.
+//! What every long-running command needs: a runtime, telemetry, and a life that signals end.
 //! Must not know what runs.
 
 use std::future::Future;
 
 use anyhow::{Context, Result};
+use caremesh_mesh::lifecycle::Lifecycle;
 use caremesh_mesh::telemetry::{Telemetry, TelemetryConfig, init, init_to};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Failure, OrFail};
@@ -52,24 +52,24 @@ pub struct Telemetries {
     pub metrics: caremesh_mesh::telemetry::Metrics,
 }
 
-/// Cancelled by the first SIGTERM or SIGINT. A second one is not waited for: it ends the process at once.
+/// A life that the first SIGTERM or SIGINT ends softly and the second one hard.
 ///
 /// # Errors
 /// When the system gives no signals.
-pub fn shutdown_signal() -> Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let token = CancellationToken::new();
-    let asked = token.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-        tracing::info!("Stopping: running calls may end.");
-        asked.cancel();
-        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-        std::process::exit(SECOND_SIGNAL);
-    });
-    Ok(token)
+pub fn life() -> Result<Lifecycle> {
+    let life = Lifecycle::new();
+    life.end_on_signals().context("signals cannot be caught")?;
+    Ok(life)
 }
 
-/// 128 + SIGINT, as shells expect.
-const SECOND_SIGNAL: i32 = 130;
+/// Cancelled when the life begins to end.
+#[must_use]
+pub fn ending(life: &Lifecycle) -> CancellationToken {
+    let token = CancellationToken::new();
+    let (ending, ended) = (life.ending(), token.clone());
+    tokio::spawn(async move {
+        ending.await;
+        ended.cancel();
+    });
+    token
+}

@@ -15,11 +15,13 @@ use crate::cli::Component;
 use crate::components;
 use crate::config::Sources;
 use crate::exit::{Failure, OrFail};
+use crate::reload;
 use crate::process::{self, Logs, Telemetries};
 
 /// What every component needs besides its own settings.
 struct Common {
     workload: WorkloadIdentity,
+    files: CertificateFiles,
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
 }
@@ -50,6 +52,7 @@ impl Common {
         let identity: IdentityConfig = sources.component("identity", &json!({}))?;
         Ok(Self {
             workload: WorkloadIdentity::new(Material::load(&files)?)?,
+            files,
             identity: Arc::new(Identity::new(&identity, Arc::clone(&clock))?),
             clock,
         })
@@ -57,9 +60,10 @@ impl Common {
 }
 
 async fn serve_gateway(config: GatewayConfig, common: Common, telemetries: &Telemetries) -> Result<()> {
-    let shutdown = process::shutdown_signal()?;
+    let life = process::life()?;
+    reload::watch(common.workload.clone(), common.files, reload::LOOK_EVERY);
     let parts = components::gateway_parts(common.workload, common.identity, telemetries);
     let gateway = Gateway::bind(config, parts).await.map_err(components::explain_gateway)?;
     tracing::info!(server.address = %gateway.address()?, "The gateway listens.");
-    gateway.run(shutdown).await.context("the gateway failed")
+    gateway.run(process::ending(&life)).await.context("the gateway failed")
 }

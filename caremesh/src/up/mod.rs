@@ -3,21 +3,19 @@
 
 mod issuer;
 mod load;
+mod running;
 mod settings;
 mod welcome;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use caremesh_gateway::Gateway;
 use caremesh_kernel::{Clock, SystemClock};
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::components::{self, TRUST_DOMAIN};
 use crate::config::Sources;
@@ -27,10 +25,8 @@ use crate::endpoints::Endpoints;
 use crate::exit::{Failure, OrFail};
 use crate::process::{self, Logs, Telemetries};
 use crate::ready;
+use running::Running;
 use settings::UpSettings;
-
-/// Longest that components may take to end after the last call was cut off.
-const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs until it is told to stop.
 ///
@@ -48,7 +44,7 @@ pub fn run(root: &Path, sources: &Sources) -> Result<(), Failure> {
 
 async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemetries) -> Result<()> {
     let began = Instant::now();
-    let shutdown = process::shutdown_signal()?;
+    let life = process::life()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let authority = LocalCa::open_or_create(&folder.tls(), TRUST_DOMAIN, &*clock)?;
     let ids = PersonIds::load(&folder.person_ids())?;
@@ -71,7 +67,7 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     endpoints.save(folder)?;
     let admin = gateway.admin_address()?;
 
-    let mut running = Running::new(shutdown);
+    let mut running = Running::new(life);
     let (issuer, serving) = issuer.split();
     running.start("issuer", |shutdown| serving.run(shutdown));
     running.start("gateway", |shutdown| async { Ok(gateway.run(shutdown).await?) });
@@ -97,52 +93,3 @@ fn believing(issuer: &str, settings: &UpSettings, authority: &LocalCa) -> Result
     Ok(serde_json::from_value(config)?)
 }
 
-/// The components that run; when one ends, all end.
-struct Running {
-    tasks: JoinSet<(&'static str, Result<()>)>,
-    shutdown: CancellationToken,
-}
-
-impl Running {
-    fn new(shutdown: CancellationToken) -> Self {
-        Self { tasks: JoinSet::new(), shutdown }
-    }
-
-    fn start<F>(&mut self, name: &'static str, component: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        let running = component(self.shutdown.child_token());
-        self.tasks.spawn(async move { (name, running.await) });
-    }
-
-    /// Does something while the components run; `false` when they were told to stop before it was done.
-    async fn unless_stopped(&mut self, work: impl Future<Output = Result<()>>) -> Result<bool> {
-        tokio::select! {
-            done = work => done.map(|()| true),
-            () = self.shutdown.cancelled() => Ok(false),
-            ended = self.tasks.join_next() => Err(early_end(ended)),
-        }
-    }
-
-    /// Waits for the signal or the first component to end, then for all of them.
-    async fn until_stopped(mut self) -> Result<()> {
-        let first = tokio::select! {
-            () = self.shutdown.cancelled() => Ok(()),
-            ended = self.tasks.join_next() => Err(early_end(ended)),
-        };
-        self.shutdown.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        tokio::time::timeout(STOP_LIMIT, all).await.context("a component did not stop in time")?;
-        first
-    }
-}
-
-fn early_end(ended: Option<Result<(&'static str, Result<()>), tokio::task::JoinError>>) -> anyhow::Error {
-    match ended {
-        Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
-        Some(Ok((name, Ok(())))) => anyhow!("{name} ended by itself"),
-        Some(Err(error)) => anyhow!(error).context("a component panicked"),
-        None => anyhow!("nothing runs"),
-    }
-}
