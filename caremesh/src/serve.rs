@@ -15,8 +15,8 @@ use crate::cli::Component;
 use crate::components;
 use crate::config::Sources;
 use crate::exit::{Failure, OrFail};
-use crate::reload;
 use crate::process::{self, Logs, Telemetries};
+use crate::reload;
 
 /// What every component needs besides its own settings.
 struct Common {

@@ -13,8 +13,8 @@ use caremesh_proto::r#type::v1::{Date, Money, PageRequest};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// A benefit of the demo plans that a single visit spends from.
-pub const BENEFIT: &str = "CONSULTATION";
+/// A benefit of the demo plans without a limit in times: a test can spend from it as often as it likes.
+const BENEFIT: &str = "DIAGNOSTIC";
 
 /// A family with a policy, and who may do what.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Family {
         let line = PriceLine {
             sequence: 1,
             benefit_code: BENEFIT.to_owned(),
-            kind: LineKind::Consultation.into(),
+            kind: LineKind::Diagnostic.into(),
             billed: Some(Money {
                 currency_code: self.policy.currency_code.clone(),
                 minor_units: billed_minor,
@@ -88,7 +88,7 @@ impl Family {
         let member = self.policy.members.first().context("a policy without members")?;
         Ok(InsuredEvent {
             event_id: EventId::from_uuid(SystemIds.uuid()).to_string(),
-            kind: EventKind::Consultation.into(),
+            kind: EventKind::Diagnostic.into(),
             member_id: member.member_id.clone(),
             event_date: Some(self.first_day()?),
             // An accident: the initial waiting period does not apply.

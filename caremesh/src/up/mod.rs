@@ -92,4 +92,3 @@ fn believing(issuer: &str, settings: &UpSettings, authority: &LocalCa) -> Result
     }]});
     Ok(serde_json::from_value(config)?)
 }
-

@@ -82,8 +82,8 @@ async fn bundle(web: &Path) -> Result<String> {
     let esbuild = tools::root().join("clients/ts/node_modules/.bin/esbuild");
     let output = Command::new(esbuild)
         .args(["page.ts", "--bundle", "--format=esm", "--log-level=warning"])
-        .arg("--alias:@bufbuild/protobuf=../../clients/ts/node_modules/@bufbuild/protobuf")
-        .arg("--alias:@connectrpc/connect=../../clients/ts/node_modules/@connectrpc/connect")
+        // The page lives outside the client's package and uses the same runtime as the client.
+        .env("NODE_PATH", tools::root().join("clients/ts/node_modules"))
         .current_dir(web)
         .output()
         .await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use caremesh_e2e::demo::Demo;
-use caremesh_e2e::story::{BENEFIT, Family};
+use caremesh_e2e::story::Family;
 use caremesh_e2e::tools;
 use caremesh_kernel::{EventId, IdSource, SystemIds};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) async fn scene(demo: &Demo, gateway: &str) -> Result<Value> {
     Ok(json!({
         "gateway": gateway,
         "plan": "NG-FAMILY-FLOATER",
-        "benefit": BENEFIT,
+        "benefit": "CONSULTATION",
         "billed": BILLED_MINOR,
         "today": { "year": today.year, "month": today.month, "day": today.day },
         "member": holder,
