@@ -1,10 +1,11 @@
 // Drives a real browser: signs a person in at the demo issuer by hand, as a certified OIDC client sees
-// it, and runs the page that uses the generated client. Reads its orders from argv, prints JSON.
+// it, and runs the page that uses the generated client. Reads its order from standard input, prints JSON.
 import { createServer } from "node:http";
+import { json } from "node:stream/consumers";
 import * as oidc from "openid-client";
 import { chromium } from "playwright-core";
 
-const order = JSON.parse(process.argv[2]);
+const order = await json(process.stdin);
 
 // A page of another origin than the gateway's, so that CORS is part of what is tried.
 const page_server = createServer((request, response) => {

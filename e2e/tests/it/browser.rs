@@ -2,12 +2,14 @@
 //! against the gateway over grpc-web, from another origin.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use caremesh_e2e::demo::Demo;
 use caremesh_e2e::program::free_ports;
 use caremesh_e2e::tools;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::python::{assert_story, scene};
@@ -65,14 +67,20 @@ async fn drive(demo: &Demo, node: &Path, chromium: &Path, page_port: u16) -> Res
         "screenshot": tools::root().join("target").join("sign-in.png"),
         "scene": scene(demo, &format!("https://localhost:{}", demo.gateway_port)).await?,
     });
-    let output = Command::new(node)
+    let mut driver = Command::new(node)
         .arg("drive.mjs")
-        .arg(order.to_string())
         .current_dir(&web)
         .env("NODE_EXTRA_CA_CERTS", demo.authority())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await?;
+        .spawn()?;
+    // By standard input: the bundled page is too long for an argument.
+    let mut stdin = driver.stdin.take().context("a standard input")?;
+    stdin.write_all(order.to_string().as_bytes()).await?;
+    drop(stdin);
+    let output = driver.wait_with_output().await?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{said}\n{}", demo.program.said()?);
     serde_json::from_slice(&output.stdout).with_context(|| said)
