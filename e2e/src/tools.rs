@@ -55,8 +55,8 @@ pub fn chromium() -> Option<PathBuf> {
 pub fn skip(what: &str, cure: &str) {
     let line = format!("SKIPPED: {what} is missing: {cure}");
     assert!(!required(), "{line}");
-    // Not eprintln: the test harness would swallow it.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    // Not eprintln: the test harness would swallow it. On a line of its own, whatever the harness draws.
+    let _ = writeln!(std::io::stderr(), "\n{line}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own switch; no component reads it")]
@@ -64,11 +64,12 @@ fn required() -> bool {
     std::env::var("CAREMESH_REQUIRE_TOOLS").is_ok_and(|value| value == "1")
 }
 
-/// How often a test repeats itself: `default`, or what the variable says.
+/// How often svc-policy is killed: 3 times; 100 in `make soak`; as often as CAREMESH_KILL_CYCLES says.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "a test's own switch; no component reads it")]
-pub fn times(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+#[expect(clippy::disallowed_methods, reason = "a test's own switches; no component reads them")]
+pub fn kill_cycles() -> usize {
+    let usual = if std::env::var_os("CAREMESH_SOAK").is_some() { 100 } else { 3 };
+    std::env::var("CAREMESH_KILL_CYCLES").ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
 }
 
 fn find(candidates: &[&str], what: &str, cure: &str) -> Option<PathBuf> {

@@ -46,7 +46,7 @@ async fn kill_again_and_again(database_url: &str) -> Result<()> {
     mesh.load_demo().await?;
     let family = Family::find(mesh.channel()?, mesh.token("ngozi")?, mesh.token("tunde")?).await?;
     let acknowledged = Acknowledged::default();
-    for cycle in 1..=tools::times("CAREMESH_KILL_CYCLES", 3) {
+    for cycle in 1..=tools::kill_cycles() {
         let before = acknowledged.lock().await.len();
         spend_through_a_kill(&mut mesh, &family, &acknowledged).await?;
         let now = acknowledged.lock().await.len();
