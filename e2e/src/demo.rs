@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use caremesh::edge_client;
 use tempfile::TempDir;
+use tokio::sync::SemaphorePermit;
 use tonic::transport::Channel;
 
 use crate::program::{self, Program, free_ports};
@@ -23,6 +24,7 @@ pub struct Demo {
     pub issuer_port: u16,
     environment: Vec<(&'static str, String)>,
     folder: TempDir,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Demo {
@@ -46,6 +48,7 @@ impl Demo {
         [gateway_port, gateway_admin, policy, policy_admin, issuer_port]: [u16; 5],
         extra: &[(&'static str, String)],
     ) -> Result<Self> {
+        let turn = program::turn().await?;
         let folder = tempfile::tempdir()?;
         let at = |port: u16| format!("127.0.0.1:{port}");
         let mut environment = vec![
@@ -57,7 +60,7 @@ impl Demo {
         ];
         environment.extend_from_slice(extra);
         let program = launch(&folder, &environment)?;
-        let mut demo = Self { program, gateway_port, issuer_port, environment, folder };
+        let mut demo = Self { program, gateway_port, issuer_port, environment, folder, _turn: turn };
         demo.program.until_it_says(READY, 1).await?;
         Ok(demo)
     }

@@ -9,12 +9,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 /// A debug build on a busy machine takes its time.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(10);
+
+/// How many meshes run at a time: more would only make each other late.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// Waits for a turn to run a mesh; keep it for as long as the mesh runs.
+///
+/// # Errors
+/// Never: the turns are not closed.
+pub async fn turn() -> Result<SemaphorePermit<'static>> {
+    Ok(TURNS.acquire().await?)
+}
 
 /// A running process. Killed when dropped.
 pub struct Program {

@@ -11,6 +11,7 @@ use caremesh::{edge_client, ready};
 use caremesh_kernel::SystemClock;
 use caremesh_testkit::identity::{TRUST_DOMAIN, TestAuthority, TestIssuer, TestPerson};
 use tempfile::TempDir;
+use tokio::sync::SemaphorePermit;
 use tonic::transport::Channel;
 
 use crate::program::{self, Program, free_ports};
@@ -32,6 +33,7 @@ pub struct Separate {
     admin: [SocketAddr; 2],
     environment: Vec<(&'static str, String)>,
     folder: TempDir,
+    _turn: SemaphorePermit<'static>,
 }
 
 /// An issuer that knows the demo people.
@@ -55,6 +57,7 @@ impl Separate {
     /// # Errors
     /// With what a process said when it did not start.
     pub async fn start(database_url: &str, extra: &[(&'static str, String)]) -> Result<Self> {
+        let turn = program::turn().await?;
         let folder = tempfile::tempdir()?;
         let issuer = Tokens(TestIssuer::start().await?);
         let authority = TestAuthority::new()?;
@@ -68,7 +71,18 @@ impl Separate {
         let admin = [gateway_admin, policy_admin].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         ready::until_serving(admin[0]).await?;
         let ids = PersonIds::default();
-        Ok(Self { policy, gateway, ids, issuer, authority, gateway_port, admin, environment, folder })
+        Ok(Self {
+            policy,
+            gateway,
+            ids,
+            issuer,
+            authority,
+            gateway_port,
+            admin,
+            environment,
+            folder,
+            _turn: turn,
+        })
     }
 
     /// Enters the demo families and buys what they buy, through the gateway.
@@ -147,6 +161,7 @@ fn environment(
         url = issuer.0.url()
     );
     let keys = folder.path().join("keys.db");
+    let at_folder = |name: &str| folder.path().join(name).display().to_string();
     let mut environment = vec![
         ("CAREMESH_GATEWAY__LISTEN", at(gateway)),
         ("CAREMESH_GATEWAY__ADMIN_LISTEN", at(gateway_admin)),
@@ -158,6 +173,9 @@ fn environment(
             database_url.replace("{folder}", &folder.path().display().to_string()),
         ),
         ("CAREMESH_POLICY__KEYS_URL", format!("sqlite://{}", keys.display())),
+        ("CAREMESH_POLICY__KEY_FILE", at_folder("keys.json")),
+        ("CAREMESH_POLICY__AUDIT__SIGNING_KEY_FILE", at_folder("audit.key")),
+        ("CAREMESH_POLICY__AUDIT__CHECKPOINT_FILE", at_folder("checkpoints.jsonl")),
         ("CAREMESH_IDENTITY__ISSUERS", believed),
         ("CAREMESH_TLS__ROOTS", authority.certificate_path().display().to_string()),
         ("CAREMESH_TLS__TRUST_DOMAIN", TRUST_DOMAIN.to_owned()),

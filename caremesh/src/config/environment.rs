@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 
-use super::read_secret;
+use super::{read_secret, whole};
 
 /// What our variables start with. Without `__` they are no settings (`CAREMESH_REQUIRE_TOOLS`).
 pub(super) const PREFIX: &str = "CAREMESH_";
@@ -23,8 +23,8 @@ impl Environment {
             let Some(key) = key_of(&name) else { continue };
             let secret = key.strip_suffix("_file").filter(|key| secrets.contains(key));
             let (key, value) = match secret {
-                Some(key) => (key.to_owned(), Value::from(read_secret(&name, &text)?)),
-                None => (key.clone(), value_of(&text)),
+                Some(key) => (whole(key).to_owned(), Value::from(read_secret(&name, &text)?)),
+                None => (whole(&key).to_owned(), value_of(&text)),
             };
             let given_before = settings.iter().any(|(other, _)| *other == key);
             ensure!(

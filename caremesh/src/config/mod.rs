@@ -22,6 +22,14 @@ const COMPONENTS: [&str; 6] = ["gateway", "identity", "issuer", "policy", "telem
 /// Settings that hold a secret, so that `…_FILE` may name the file they are in.
 const SECRETS: [&str; 2] = ["policy.database_url", "policy.keys_url"];
 
+/// Short names of settings, for the environment and flags, and what they stand for.
+const SHORT: [(&str, &str); 4] = [
+    ("policy.admin_listen", "policy.server.admin_listen"),
+    ("policy.database_url", "policy.database.url"),
+    ("policy.keys_url", "policy.keys.url"),
+    ("policy.listen", "policy.server.listen"),
+];
+
 /// Where settings come from, lowest first.
 pub struct Sources {
     figment: Figment,
@@ -48,7 +56,7 @@ impl Sources {
     /// Puts one setting above all others, as a flag does.
     #[must_use]
     pub fn with_flag(self, key: &str, value: impl Serialize) -> Self {
-        Self { figment: self.figment.merge(Serialized::default(key, value)) }
+        Self { figment: self.figment.merge(Serialized::default(whole(key), value)) }
     }
 
     /// The settings of a component. `defaults` lie below everything else.
@@ -74,6 +82,11 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// What a short name stands for; any other name is whole already.
+fn whole(key: &str) -> &str {
+    SHORT.iter().find(|(short, _)| *short == key).map_or(key, |(_, whole)| whole)
 }
 
 /// The environment of this process.

@@ -7,12 +7,18 @@ use super::*;
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Policy {
-    database_url: String,
+    database: Database,
     port: u16,
     #[serde(default)]
     hosts: Vec<String>,
     #[serde(default)]
     limits: Limits,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Database {
+    url: String,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -33,7 +39,7 @@ fn sources(file: &str, variables: &[(&str, &str)]) -> Result<Sources> {
 }
 
 fn policy(sources: &Sources) -> Result<Policy> {
-    sources.component("policy", &serde_json::json!({ "database_url": "sqlite:default", "port": 1 }))
+    sources.component("policy", &serde_json::json!({ "database": { "url": "sqlite:default" }, "port": 1 }))
 }
 
 fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
@@ -82,9 +88,9 @@ fn a_secret_can_come_from_a_file_and_not_from_both() {
     std::fs::write(&path, "postgres://u:12345@db/policy\n").expect("written");
     let file = ("CAREMESH_POLICY__DATABASE_URL_FILE", path.to_str().expect("text"));
     let read = policy(&sources("", &[file]).expect("readable")).expect("set");
-    assert_eq!(read.database_url, "postgres://u:12345@db/policy");
+    assert_eq!(read.database.url, "postgres://u:12345@db/policy");
     let both = refusal("", &[file, ("CAREMESH_POLICY__DATABASE_URL", "sqlite:x")]);
-    assert!(both.contains("policy.database_url is given twice"), "{both}");
+    assert!(both.contains("policy.database.url is given twice"), "{both}");
 }
 
 #[test]
@@ -98,5 +104,5 @@ fn text_of_digits_stays_text_and_lists_are_written_as_in_toml() {
     let variables =
         [("CAREMESH_POLICY__DATABASE_URL", "12345"), ("CAREMESH_POLICY__HOSTS", "[\"a\", \"b\"]")];
     let read = policy(&sources("", &variables).expect("readable")).expect("set");
-    assert_eq!((read.database_url.as_str(), read.hosts.len()), ("12345", 2));
+    assert_eq!((read.database.url.as_str(), read.hosts.len()), ("12345", 2));
 }
