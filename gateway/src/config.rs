@@ -38,6 +38,9 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// Health, readiness and metrics, in plain text. Keep it on loopback or inside the cluster.
     pub admin_listen: SocketAddr,
+    /// The certificate that browsers see, of an authority that they trust. Without it the gateway shows
+    /// its certificate of the mesh: fine on one machine, where the local authority is known.
+    pub certificate: Option<CertificateFiles>,
     /// Upstream name (`svc-policy`, as in its certificate) → URL (`https://host:port`; `http://` is
     /// without TLS and for tests).
     pub upstreams: BTreeMap<String, String>,
@@ -63,6 +66,7 @@ impl Default for GatewayConfig {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8443).into(),
             admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
+            certificate: None,
             upstreams: BTreeMap::new(),
             upstream_connections: 2,
             allowed_origins: Vec::new(),
@@ -73,6 +77,16 @@ impl Default for GatewayConfig {
             drain: Drain::default(),
         }
     }
+}
+
+/// A certificate in PEM files. Read again when they change, without a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The certificate, then the intermediates up to the authority.
+    pub chain: PathBuf,
+    /// The private key, PKCS #8 or SEC1.
+    pub key: PathBuf,
 }
 
 /// Who may list and describe services through the gateway.

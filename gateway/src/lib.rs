@@ -14,6 +14,7 @@
 
 mod accept;
 mod admin;
+mod certificate;
 mod config;
 mod edge;
 mod files;
@@ -27,6 +28,7 @@ mod serve;
 mod steps;
 mod upstream;
 
-pub use config::{ConfigError, Drain, GatewayConfig, Limits, ReflectionAccess};
+pub use certificate::CertificateError;
+pub use config::{CertificateFiles, ConfigError, Drain, GatewayConfig, Limits, ReflectionAccess};
 pub use limits::Rate;
 pub use serve::{Error, Gateway, Parts, serve};

@@ -4,22 +4,27 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use caremesh_mesh::admin::RenderMetrics;
 use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::telemetry::MetricsLayer;
-use caremesh_mesh::tls::{TlsError, WorkloadIdentity, listen};
+use caremesh_mesh::tls::{Incoming, TlsError, WorkloadIdentity, listen};
+use futures::future::BoxFuture;
+use http::Uri;
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::connection::ConnectionRules;
 use crate::accept::{Acceptance, Ends, accept};
 use crate::admin;
+use crate::certificate::{CertificateError, EdgeCertificate};
 use crate::config::{ConfigError, GatewayConfig};
-use crate::edge::{SERVICE, Shared, edge};
+use crate::edge::{Edge, SERVICE, Shared, edge};
 use crate::own::{self, Own};
 use crate::routing::Routing;
 use crate::upstream::keep::{Observer, keep};
@@ -43,6 +48,9 @@ pub enum Error {
     /// The certificates do not fit.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
+    /// The edge's own certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// What the gateway is given besides its configuration.
@@ -107,59 +115,82 @@ impl Gateway {
     /// # Errors
     /// See [`Error`]; once it runs it does not fail.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let upstreams = self.config.upstream_urls()?;
-        let routing = Arc::new(Routing::new(own::routes(self.config.reflection), upstreams.len()));
+        let Self { config, parts, listener, admin } = self;
+        let urls = config.upstream_urls()?;
+        let routing = Arc::new(Routing::new(own::routes(config.reflection), urls.len()));
         let own = Arc::new(Own::new(routing.clone()));
-        let background = Background::new();
         let metrics = MetricsLayer::server(SERVICE, routing.table().paths());
-        let learner = Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() };
-        let observer: Arc<dyn Observer> = Arc::new(learner);
-        let mut known = Vec::new();
-        for (name, url) in upstreams {
-            let tls = self.parts.identity.client_config(&name)?;
-            let upstream = Upstream::new(name, self.config.upstream_connections);
-            if let Some(connector) = Connector::new(&url, tls) {
-                keep(&upstream, &connector, &observer, &background.tasks, &background.stop);
-            }
-            known.push(upstream);
-        }
-        let page = admin::Page { own: own.clone(), upstreams: known, metrics: self.parts.metrics };
-        background.spawn(admin::serve(self.admin, page));
+        let learner =
+            Arc::new(Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() });
+        let shared = Shared { routing, own: own.clone(), authenticator: parts.authenticator, metrics };
+        let edge = edge(&config, shared)?;
+        let (tls, watch) = edge_tls(&config, parts.edge_tls, &parts.identity)?;
 
-        let edge_tls = match self.parts.edge_tls {
-            Some(config) => config,
-            None => self.parts.identity.edge_server_config()?,
-        };
-        let shared = Shared { routing, own: own.clone(), authenticator: self.parts.authenticator, metrics };
-        let edge = edge(&self.config, shared)?;
-        let connections = TaskTracker::new();
-        let close = CancellationToken::new();
-        let cut = CancellationToken::new();
-        let accepting = tokio::spawn(accept(
-            listen(self.listener, edge_tls),
-            edge,
-            acceptance(&self.config),
-            connections.clone(),
-            Ends { soft: close.clone(), hard: cut.clone() },
-        ));
+        let background = Background::new();
+        background.spawn(watch);
+        let connections = config.upstream_connections;
+        let upstreams = background.connect(urls, connections, &parts.identity, learner)?;
+        let page = admin::Page { own: own.clone(), upstreams, metrics: parts.metrics };
+        background.spawn(admin::serve(admin, page));
 
+        let door = Door::open(listen(listener, tls), edge, acceptance(&config));
         shutdown.cancelled().await;
         // Load balancers look at the health before we close the door in front of them.
         own.drain();
-        tokio::time::sleep(self.config.drain.notice()).await;
-        close.cancel();
-        let _ = accepting.await;
-        connections.close();
-        if tokio::time::timeout(self.config.drain.limit(), connections.wait()).await.is_err() {
-            tracing::warn!(
-                connection.count = connections.len(),
-                "Calls that outlasted the drain limit are cut off."
-            );
-            cut.cancel();
-            connections.wait().await;
-        }
+        tokio::time::sleep(config.drain.notice()).await;
+        door.close(config.drain.limit()).await;
         background.end().await;
         Ok(())
+    }
+}
+
+/// How the edge shows itself, and what keeps that fresh.
+fn edge_tls(
+    config: &GatewayConfig,
+    given: Option<Arc<ServerConfig>>,
+    identity: &WorkloadIdentity,
+) -> Result<(Arc<ServerConfig>, BoxFuture<'static, ()>), Error> {
+    if let Some(files) = &config.certificate {
+        let certificate = Arc::new(EdgeCertificate::load(files.clone())?);
+        let tls = certificate.server_config()?;
+        return Ok((tls, Box::pin(certificate.watch())));
+    }
+    let tls = match given {
+        Some(tls) => tls,
+        None => identity.edge_server_config()?,
+    };
+    Ok((tls, Box::pin(std::future::ready(()))))
+}
+
+/// The open port and the connections that came through it.
+struct Door {
+    accepting: JoinHandle<()>,
+    connections: TaskTracker,
+    ends: Ends,
+}
+
+impl Door {
+    fn open(incoming: Incoming, edge: impl Edge, acceptance: Acceptance) -> Self {
+        let connections = TaskTracker::new();
+        let ends = Ends::default();
+        let accepting = tokio::spawn(accept(incoming, edge, acceptance, connections.clone(), ends.clone()));
+        Self { accepting, connections, ends }
+    }
+
+    /// Nobody comes in any more; calls have `limit` to end, then they are cut off.
+    async fn close(self, limit: Duration) {
+        self.ends.soft.cancel();
+        // A panic there has closed the port as well.
+        let _ = self.accepting.await;
+        self.connections.close();
+        if tokio::time::timeout(limit, self.connections.wait()).await.is_err() {
+            tracing::warn!(
+                connection.count = self.connections.len(),
+                "Calls that outlasted the drain limit are cut off."
+            );
+            self.ends.hard.cancel();
+            self.connections.wait().await;
+        }
     }
 }
 
@@ -193,6 +224,27 @@ impl Background {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Begins to hold connections to the upstreams.
+    fn connect(
+        &self,
+        urls: Vec<(String, Uri)>,
+        connections: usize,
+        identity: &WorkloadIdentity,
+        learner: Arc<Learner>,
+    ) -> Result<Vec<Arc<Upstream>>, Error> {
+        let observer: Arc<dyn Observer> = learner;
+        let mut upstreams = Vec::new();
+        for (name, url) in urls {
+            let tls = identity.client_config(&name)?;
+            let upstream = Upstream::new(name, connections);
+            if let Some(connector) = Connector::new(&url, tls) {
+                keep(&upstream, &connector, &observer, &self.tasks, &self.stop);
+            }
+            upstreams.push(upstream);
+        }
+        Ok(upstreams)
     }
 
     async fn end(self) {

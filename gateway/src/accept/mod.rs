@@ -27,7 +27,7 @@ pub(crate) struct Acceptance {
 }
 
 /// How accepting, and what was accepted, ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ends {
     /// No more connections; those that are open finish their calls.
     pub(crate) soft: CancellationToken,

@@ -2,6 +2,7 @@
 
 use caremesh_proto::options::v1::{Exposure, MethodPolicy};
 use futures::StreamExt;
+use prost::Message;
 use prost_reflect::DescriptorPool;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic_health::pb::HealthCheckRequest;
@@ -138,4 +139,38 @@ async fn the_admin_port_answers_grpc_health_without_tls() {
     let request = HealthCheckRequest { service: String::new() };
     let status = HealthClient::new(channel).check(request).await.expect("answers").into_inner().status();
     assert_eq!(status, ServingStatus::Serving);
+}
+
+#[tokio::test]
+async fn the_shipped_contract_is_learned_and_described_with_every_file_it_imports() {
+    let trust = crate::world::Trust::new().await;
+    let upstream = Upstream::of_the_contract(&trust).await;
+    let url = upstream.url();
+    let world = World::start(trust, |config| {
+        config.upstreams.insert("svc-policy".to_owned(), url);
+    })
+    .await;
+    world.wait_for("upstream svc-policy serving").await;
+
+    use v1::server_reflection_request::MessageRequest as Ask;
+    use v1::server_reflection_response::MessageResponse as Answer;
+    let mut wanted = vec![Ask::FileContainingSymbol("caremesh.policy.v1.PlanService".to_owned())];
+    let mut known = std::collections::BTreeSet::new();
+    let mut set = Vec::new();
+    while !wanted.is_empty() {
+        for answer in ask_v1(&world, std::mem::take(&mut wanted)).await {
+            let Answer::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
+            for bytes in files.file_descriptor_proto {
+                let file = prost_types::FileDescriptorProto::decode(bytes.as_slice()).expect("file");
+                if known.insert(file.name().to_owned()) {
+                    prost::encoding::bytes::encode(1, &bytes, &mut set);
+                    wanted.extend(file.dependency.into_iter().map(Ask::FileByFilename));
+                }
+            }
+        }
+        wanted.retain(|ask| !matches!(ask, Ask::FileByFilename(name) if known.contains(name)));
+    }
+    let pool = DescriptorPool::decode(set.as_slice()).expect("nothing is missing");
+    assert!(pool.get_service_by_name("caremesh.policy.v1.PlanService").is_some());
+    assert!(known.contains("buf/validate/validate.proto"), "{known:?}");
 }

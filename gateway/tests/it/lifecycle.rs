@@ -1,13 +1,16 @@
 //! Upstreams that come and go, and a gateway that stops.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::native::Connection;
 use crate::probe::{Ask, Upstream, ask};
-use crate::web::{ORIGIN, WebCall, get_plain};
+use crate::web::{ORIGIN, WebCall, get_plain, tls};
 use crate::world::{Trust, World};
 
 #[tokio::test]
@@ -111,4 +114,24 @@ async fn a_gateway_that_drains_says_so_before_it_closes_the_door() {
     assert_eq!(get_plain(world.admin, "/healthz").await.0, 200, "alive while it drains");
     assert_eq!(WebCall::new("Echo", &ask("")).send(&world).await.code(), Code::Ok);
     world.ended().await;
+}
+
+#[tokio::test]
+async fn the_edge_shows_its_own_certificate_when_it_is_given_one() {
+    let trust = Trust::new().await;
+    let (chain, key) = trust.edge_files();
+    let expected = CertificateDer::from_pem_file(&chain).expect("PEM");
+    let world = World::start(trust, |config| {
+        config.certificate = Some(caremesh_gateway::CertificateFiles { chain, key });
+    })
+    .await;
+    let stream = tls(&world, b"h2").await;
+    let shown = stream.get_ref().1.peer_certificates().expect("shown");
+    assert_eq!(shown[0], expected);
+}
+
+#[tokio::test]
+async fn the_admin_port_renders_the_metrics_of_the_process() {
+    let (world, _probe) = World::with_probe().await;
+    assert_eq!(get_plain(world.admin, "/metrics").await, (http::StatusCode::OK, "# metrics\n".to_owned()));
 }

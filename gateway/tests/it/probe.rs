@@ -10,6 +10,7 @@ use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
 use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::server::{ServerBuilder, ServerParts, Transport};
+use caremesh_mesh::tls::WorkloadIdentity;
 use caremesh_mesh::{CallContext, Lifecycle, Refusal, Touched};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
@@ -67,18 +68,20 @@ impl Upstream {
 
     /// With the certificate of `workload`, at this address.
     pub(crate) async fn start_as(workload: &str, trust: &Trust, address: SocketAddr) -> Self {
+        let parts = parts("svc-probe", trust.workload(workload), address, &DESCRIPTORS, trust);
+        Self::run(ServerBuilder::new(parts).add(Probe).add(Backstage)).await
+    }
+
+    /// With the contract as it is shipped, and nothing behind it.
+    pub(crate) async fn of_the_contract(trust: &Trust) -> Self {
+        let address = "127.0.0.1:0".parse().expect("address");
+        let descriptors = caremesh_proto::FILE_DESCRIPTOR_SET;
+        let parts = parts("svc-policy", trust.workload("svc-policy"), address, descriptors, trust);
+        Self::run(ServerBuilder::new(parts).add(Plans)).await
+    }
+
+    async fn run(server: ServerBuilder) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-        let parts = ServerParts {
-            name: "svc-probe".to_owned(),
-            config: ServerConfig { listen: address, ..ServerConfig::default() },
-            descriptor_set: &DESCRIPTORS,
-            transport: Transport::MutualTls(trust.workload(workload)),
-            authenticator: trust.authenticator(),
-            audit: Arc::new(Unaudited),
-            probes: Vec::new(),
-            metrics: Arc::new(String::new),
-        };
-        let server = ServerBuilder::new(parts).add(Probe).add(Backstage);
         let started = runtime.spawn(async move { server.start(&Lifecycle::new()).await });
         let running = started.await.expect("no panic").expect("starts");
         Self { address: running.address, runtime: Some(runtime) }
@@ -99,6 +102,25 @@ impl Drop for Upstream {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+fn parts(
+    name: &str,
+    workload: WorkloadIdentity,
+    listen: SocketAddr,
+    descriptor_set: &'static [u8],
+    trust: &Trust,
+) -> ServerParts {
+    ServerParts {
+        name: name.to_owned(),
+        config: ServerConfig { listen, ..ServerConfig::default() },
+        descriptor_set,
+        transport: Transport::MutualTls(workload),
+        authenticator: trust.authenticator(),
+        audit: Arc::new(Unaudited),
+        probes: Vec::new(),
+        metrics: Arc::new(String::new),
     }
 }
 
@@ -151,6 +173,14 @@ macro_rules! service {
 }
 service!(Probe);
 service!(Backstage);
+
+#[derive(Clone)]
+struct Plans;
+
+impl tonic::server::NamedService for Plans {
+    const NAME: &'static str = "caremesh.policy.v1.PlanService";
+}
+service!(Plans);
 
 async fn dispatch(request: Request<Body>) -> Response<Body> {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();

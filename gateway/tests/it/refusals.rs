@@ -1,12 +1,13 @@
 //! Calls that are refused: each wrong input has its own status, readable by a browser, and the gateway
 //! serves on afterwards.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::StatusExt;
 

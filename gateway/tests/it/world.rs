@@ -1,6 +1,7 @@
 //! One gateway in front of real upstreams over mutual TLS, with a certificate authority of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -49,6 +50,11 @@ impl Trust {
         }
         let role = subject.split('-').next().unwrap_or_default();
         self.issuer.token(&TestPerson::new(subject, &[role]))
+    }
+
+    /// A certificate of the edge's own, in files.
+    pub(crate) fn edge_files(&self) -> (PathBuf, PathBuf) {
+        self.authority.ca().issue_files("edge", &SystemClock).expect("signed")
     }
 
     /// What a browser trusts.
