@@ -175,7 +175,9 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broken::every_rule_is_enforced;
     use caremesh_kernel::{PersonId, Uuid};
+    use caremesh_mesh::accept::context_of;
     use caremesh_mesh::audit::{AuditUnavailable, Outcome};
     use caremesh_mesh::server::ServerBuilder;
     use caremesh_mesh::{CallContext, Lifecycle, Touched, accept};
@@ -185,8 +187,10 @@ mod tests {
     use futures::future::BoxFuture;
     use tonic::{Code, Response};
 
-    /// Answers whoever the layers let in.
-    struct Doorman;
+    /// Answers whoever the layers let in; looks at the request if told to.
+    struct Doorman {
+        looks: bool,
+    }
 
     #[tonic::async_trait]
     impl AuditService for Doorman {
@@ -194,10 +198,16 @@ mod tests {
             &self,
             request: Request<ListAccessRequest>,
         ) -> Result<Response<ListAccessResponse>, Status> {
-            let (context, _) = accept(request)?;
+            let context = if self.looks { accept(request)?.0 } else { context_of(&request)? };
             context.touched(Touched::read(None, "access".to_owned()));
             Ok(Response::new(ListAccessResponse::default()))
         }
+    }
+
+    async fn serve(mesh: &TestMesh, doorman: Doorman, life: &Lifecycle) -> Server {
+        let parts = mesh.server_parts("svc-policy", Arc::new(NoTrail), Vec::new()).unwrap();
+        let running = ServerBuilder::new(parts).add(AuditServiceServer::new(doorman)).start(life).await;
+        Server { name: "svc-policy".to_owned(), address: running.unwrap().address }
     }
 
     struct NoTrail;
@@ -223,11 +233,8 @@ mod tests {
     #[tokio::test]
     async fn each_kind_of_caller_meets_the_real_layers() {
         let mesh = TestMesh::start().await.unwrap();
-        let parts = mesh.server_parts("svc-policy", Arc::new(NoTrail), Vec::new()).unwrap();
         let life = Lifecycle::new();
-        let running =
-            ServerBuilder::new(parts).add(AuditServiceServer::new(Doorman)).start(&life).await.unwrap();
-        let server = Server { name: "svc-policy".to_owned(), address: running.address };
+        let server = serve(&mesh, Doorman { looks: true }, &life).await;
         let auditor = TestPerson::new("auditor", &["auditor"]);
         let courier = TestPerson::new("courier", &["courier"]);
 
@@ -238,6 +245,20 @@ mod tests {
         // The method is for persons: a service that brings none has brought no credentials for it.
         assert_eq!(ask(mesh.service(&server, "svc-claims").unwrap()).await, Code::Unauthenticated);
         assert_eq!(ask(mesh.on_behalf(&server, "svc-claims", &auditor).unwrap()).await, Code::Ok);
+        life.end_hard();
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_does_not_look_at_its_request_is_found() {
+        let mesh = TestMesh::start().await.unwrap();
+        let life = Lifecycle::new();
+        let services = ["caremesh.policy.v1.AuditService"];
+        let server = serve(&mesh, Doorman { looks: true }, &life).await;
+        assert_eq!(every_rule_is_enforced(&mesh, &server, &services).await.unwrap(), 1);
+        let server = serve(&mesh, Doorman { looks: false }, &life).await;
+        let found = every_rule_is_enforced(&mesh, &server, &services).await.unwrap_err();
+        let expected = "caremesh.policy.v1.AuditService.ListAccess: a broken `person_id` was accepted";
+        assert_eq!(found.to_string(), expected);
         life.end_hard();
     }
 }
