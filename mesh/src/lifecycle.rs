@@ -174,4 +174,23 @@ mod tests {
         second.ending().await;
         assert!(second.is_ending());
     }
+
+    async fn terminate_this_process() {
+        let pid = std::process::id().to_string();
+        let sent = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(sent.expect("kill runs").success());
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_ends_softly_and_the_second_hard() {
+        let life = Lifecycle::new();
+        // Before this line SIGTERM would end the test run.
+        life.end_on_signals().expect("signals can be caught");
+        terminate_this_process().await;
+        tokio::time::timeout(Duration::from_secs(5), life.ending()).await.expect("the end begins");
+        let over = tokio::time::timeout(Duration::from_millis(50), life.over()).await;
+        assert!(over.is_err(), "one signal cuts nothing");
+        terminate_this_process().await;
+        tokio::time::timeout(Duration::from_secs(5), life.over()).await.expect("it is over");
+    }
 }

@@ -123,8 +123,9 @@ impl ServerBuilder {
         Self { parts, services: Vec::new(), routes: Routes::default() }
     }
 
-    /// Adds a generated server.
+    /// Serves a generated server too.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a builder adds; nobody sums servers")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,

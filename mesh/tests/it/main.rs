@@ -10,6 +10,7 @@ mod health;
 mod hops;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod panics;
 mod probe;
 mod reflection;
