@@ -35,6 +35,9 @@ pub use request::{Cover, CoverLayer, CoveredMember, Event, Line};
 pub(in crate::domain) use run::circumstance;
 pub(in crate::domain) use waiting::{applies as waiting_applies, ends_on as waiting_ends_on};
 
+#[cfg(test)]
+mod tests;
+
 use crate::domain::account::{Account, AccountKey, Snapshot};
 use crate::domain::plan::{PlanVersion, Step};
 use run::{LineRun, Run};

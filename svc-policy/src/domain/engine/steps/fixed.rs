@@ -7,7 +7,12 @@ use crate::domain::plan::{FixedBenefit, FixedPer};
 pub(in crate::domain::engine) fn claimed(benefit: &FixedBenefit, line: &Line) -> i64 {
     let units = match benefit.per {
         FixedPer::Event => 1,
-        FixedPer::Day => (line.days.unwrap_or(1) - benefit.skip_days).max(0),
+        FixedPer::Day => paid_days(benefit, line),
     };
     benefit.amount_minor.saturating_mul(units)
+}
+
+/// Days of a line that the benefit pays.
+pub(super) fn paid_days(benefit: &FixedBenefit, line: &Line) -> i64 {
+    (line.days.unwrap_or(1) - benefit.skip_days).max(0)
 }

@@ -38,11 +38,9 @@ fn available(run: &Run<'_>, index: usize, groups: &[Vec<Slot>]) -> i64 {
 
 fn use_counts(run: &mut Run<'_>, index: usize, expansion: &Expansion) {
     let (line, date) = (run.lines[index].line, run.lines[index].date);
-    for code in &expansion.counts {
-        if let Some(slot) = run.book.slot(code, line, date) {
-            counts::bound(run, index, slot, Step::Pool, &expansion.id, Part::Exceeded);
-        }
-    }
+    let slots = expansion.counts.iter().filter_map(|code| run.book.slot(code, line, date));
+    let limits: Vec<(Slot, &str)> = slots.map(|slot| (slot, expansion.id.as_str())).collect();
+    counts::bound(run, index, &limits, Step::Pool, Part::Exceeded);
 }
 
 /// What a group pays of an amount: as much as the fullest of its accounts; nothing if one refuses parts.

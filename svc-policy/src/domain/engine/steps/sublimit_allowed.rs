@@ -22,11 +22,9 @@ pub(super) fn run(run: &mut Run<'_>) {
 
 fn bound(run: &mut Run<'_>, index: usize) {
     let rules = applying(run, index, Basis::Allowed);
-    for (rule, slot) in &rules {
-        if !run.book.entries[*slot].rule.measure.is_money() {
-            counts::bound(run, index, *slot, Step::SublimitAllowed, &rule.id, Part::SublimitCut);
-            continue;
-        }
+    let is_money = |run: &Run<'_>, slot: Slot| run.book.entries[slot].rule.measure.is_money();
+    let (money, units): (Vec<_>, Vec<_>) = rules.into_iter().partition(|(_, slot)| is_money(run, *slot));
+    for (rule, slot) in &money {
         let line = &run.lines[index];
         let kept =
             kept(line.amount, run.book.room(*slot, &line.drawer()), run.book.entries[*slot].rule.when_full);
@@ -34,9 +32,10 @@ fn bound(run: &mut Run<'_>, index: usize) {
         let cut = line.amount - kept;
         run.lines[index].cut(Part::SublimitCut, cut, &why);
     }
-    let money = rules.into_iter().filter(|(_, slot)| run.book.entries[*slot].rule.measure.is_money());
-    let slots: Vec<Slot> = money.map(|(_, slot)| slot).collect();
-    for slot in slots {
+    // Times and days after money: a line that is allowed nothing uses up none.
+    let units: Vec<(Slot, &str)> = units.iter().map(|(rule, slot)| (*slot, rule.id.as_str())).collect();
+    counts::bound(run, index, &units, Step::SublimitAllowed, Part::SublimitCut);
+    for (_, slot) in money {
         accumulate(run, index, slot, Basis::Allowed, run.lines[index].amount);
     }
 }
