@@ -223,11 +223,12 @@ impl Telemetry {
         }
     }
 
-    /// Sends what is waiting, and goes on. For tests, and before a planned kill.
+    /// Sends what is waiting, and goes on. For tests, and before a planned kill. Waits at most about
+    /// three seconds.
     pub async fn flush(&self) {
         let Some(provider) = self.provider.clone() else { return };
-        let flushed = tokio::task::spawn_blocking(move || provider.force_flush()).await;
-        if !matches!(flushed, Ok(Ok(()))) {
+        let flushing = tokio::task::spawn_blocking(move || provider.force_flush());
+        if !matches!(tokio::time::timeout(FLUSH_LIMIT, flushing).await, Ok(Ok(Ok(())))) {
             tracing::warn!("spans could not be exported");
         }
     }

@@ -1,6 +1,8 @@
 //! `traceparent` in and out (W3C Trace Context, level 1). `tracestate` and `baggage` are not taken over:
 //! they are free text of whoever calls.
 
+use std::sync::LazyLock;
+
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context,
@@ -10,6 +12,9 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 pub(super) const TRACEPARENT: &str = "traceparent";
+
+/// Made once: it allocates its field names.
+static PROPAGATOR: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
 
 struct OnlyTraceparent<'a>(&'a str);
 
@@ -25,7 +30,7 @@ impl Extractor for OnlyTraceparent<'_> {
 
 /// The remote span that a `traceparent` names; none when it is malformed.
 pub(super) fn parse(text: &str) -> Option<SpanContext> {
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &OnlyTraceparent(text));
+    let context = PROPAGATOR.extract_with_context(&Context::new(), &OnlyTraceparent(text));
     let span = context.span().span_context().clone();
     span.is_valid().then_some(span)
 }

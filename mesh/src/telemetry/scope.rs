@@ -76,15 +76,9 @@ impl CallScope {
         SCOPE.try_with(Self::clone).ok()
     }
 
-    pub(super) fn with_current<R>(look: impl FnOnce(Option<&Self>) -> R) -> R {
-        // `try_with` takes the closure by value, so the absent case needs it back.
-        let mut look = Some(look);
-        let found = SCOPE.try_with(|scope| look.take().map(|look| look(Some(scope))));
-        match (found, look) {
-            (Ok(Some(answer)), _) => answer,
-            (_, Some(look)) => look(None),
-            (_, None) => unreachable!("the closure is taken only when it is called"),
-        }
+    /// Looks at the present scope without cloning it.
+    pub(super) fn with_current<R>(look: impl Fn(Option<&Self>) -> R) -> R {
+        SCOPE.try_with(|scope| look(Some(scope))).unwrap_or_else(|_| look(None))
     }
 
     /// The service that works, `svc-policy`.

@@ -107,6 +107,58 @@ async fn server_that_never_answers_is_given_up_as_deadline_exceeded() {
 }
 
 #[tokio::test]
+async fn deadline_shrinks_from_hop_to_hop_and_ends_the_work_on_both_sides() {
+    let ended = Arc::new(tokio::sync::Notify::new());
+    let given = Arc::new(Mutex::new(Vec::new()));
+    let (notify, seen) = (ended.clone(), given.clone());
+    let back = Pair::start(move |request, _| {
+        seen.lock().expect("a lock").push(left_to(&request));
+        let held = NotifyWhenDropped(notify.clone());
+        async move {
+            let _held = held;
+            pending().await
+        }
+        .boxed()
+    })
+    .await;
+    let (channel, seen) = (back.channel(), given.clone());
+    let front = Pair::start(move |request, _| {
+        let left = left_to(&request);
+        seen.lock().expect("a lock").push(left);
+        let (channel, context) = (channel.clone(), context(principal(None), left));
+        async move {
+            match send(&channel, SAFE, caremesh_mesh::client::request(&context, ())).await {
+                Ok(()) => ok(),
+                Err(status) => status.into_http(),
+            }
+        }
+        .boxed()
+    })
+    .await;
+    let context = context(principal(None), Duration::from_secs(1));
+    let status = send(&front.channel(), SAFE, request(&context, ())).await.expect_err("too late");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    // The handler behind two hops is dropped, so that nothing works on for a caller who is gone.
+    tokio::time::timeout(Duration::from_secs(2), ended.notified()).await.expect("the last hop stopped");
+    let given = given.lock().expect("a lock").clone();
+    let margin = Duration::from_millis(20);
+    assert!(given[0] <= Duration::from_secs(1) - margin, "{given:?}");
+    assert!(given[1] <= given[0] - margin, "{given:?}");
+}
+
+struct NotifyWhenDropped(Arc<tokio::sync::Notify>);
+
+impl Drop for NotifyWhenDropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+fn left_to(request: &caremesh_mesh::layer::Request) -> Duration {
+    request.extensions().get::<Deadline>().expect("a deadline").remaining()
+}
+
+#[tokio::test]
 async fn deadline_covers_the_messages_of_a_stream_too() {
     let pair = Pair::start(|_, _| {
         let frames = futures::stream::unfold((), |()| async {

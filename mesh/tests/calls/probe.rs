@@ -14,7 +14,9 @@ use std::{
 use caremesh_mesh::{
     ContractPolicy,
     client::{Channel, ChannelBuilder, ClientConfig},
-    layer::{Request, Response},
+    deadline::EnforceDeadline,
+    layer::{AroundLayer, Request, Response},
+    opening::Opening,
     telemetry::{MetricsLayer, TraceLayer},
     tls::{WorkloadIdentity, listen},
 };
@@ -125,6 +127,8 @@ impl Probe {
         let serving = tonic::transport::Server::builder()
             .layer(TraceLayer::server(name.service()))
             .layer(MetricsLayer::server(name.service(), [SAFE, NEVER, SHORT]))
+            .layer(AroundLayer::new(Opening::new(contract())))
+            .layer(AroundLayer::new(EnforceDeadline))
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, async move { drop(stopped.await) });
         let server = tokio::spawn(async move { drop(serving.await) });

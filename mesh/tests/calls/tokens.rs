@@ -342,6 +342,19 @@ async fn unreachable_issuer_is_a_dependency_that_is_down_and_its_last_keys_serve
 }
 
 #[tokio::test]
+async fn key_set_may_lie_in_a_file() {
+    let issuer = TestIssuer::start().await.expect("an issuer");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let set = json!({"keys": [issuer.public_key()]}).to_string();
+    std::fs::write(file.path(), set).expect("written");
+    let mut config = issuer.config();
+    config.issuers[0].jwks_url = format!("file://{}", file.path().display()).parse().expect("a URL");
+    let identity = Identity::new(&config, Arc::new(SystemClock)).expect("a configuration");
+    assert!(identity.caller(&bearer(&issuer.token(&ada())), None).await.is_ok());
+    assert_eq!(issuer.asked(), 0);
+}
+
+#[tokio::test]
 async fn shared_secret_plain_http_and_missing_audience_are_refused_at_start() {
     let issuer = TestIssuer::start().await.expect("an issuer");
     let refused = |change: &dyn Fn(&mut IdentityConfig)| {
