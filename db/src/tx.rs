@@ -114,6 +114,12 @@ impl Tx {
         Ok(counts)
     }
 
+    /// Round trips to the database so far, BEGIN included; COMMIT will be one more.
+    #[must_use]
+    pub fn round_trips(&self) -> u32 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+
     /// Everything deferred, and an audit row for every fact reported since the last time.
     fn take_pending(&self) -> Batch {
         let mut batch = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));

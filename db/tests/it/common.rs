@@ -92,8 +92,12 @@ pub(crate) fn call() -> CallContext {
 /// A context with `span`.
 pub(crate) fn call_within(span: Duration) -> CallContext {
     let deadline = Deadline::after(span);
-    let workload = SpiffeId::new("caremesh.local", "svc-test").expect("a workload");
-    CallContext::for_process(workload, "work", Purpose::Operations, SystemIds.uuid(), deadline)
+    CallContext::for_process(workload(), "work", Purpose::Operations, SystemIds.uuid(), deadline)
+}
+
+/// The service these tests act as.
+pub(crate) fn workload() -> SpiffeId {
+    SpiffeId::new("caremesh.local", "svc-test").expect("a workload")
 }
 
 /// A statement with values, for the database at hand.

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use caremesh_kernel::{IdSource as _, SystemIds};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use super::{Cluster, DatabaseKind, Durability, Keep, TestDatabase, skipped};
 
@@ -39,7 +39,7 @@ where
         return Ok(None);
     };
     let template_name = template_database(server, template, migrate).await?;
-    let name = format!("t_{}", Uuid::now_v7().simple());
+    let name = format!("t_{}", SystemIds.uuid().simple());
     create(&server.url, &name, &template_name).await?;
     let owned = Owned { name: name.clone(), server_url: server.url.clone() };
     let url = address(&server.url, &name)?;
@@ -50,6 +50,7 @@ fn server() -> Option<&'static Server> {
     SERVER.get_or_init(|| start().unwrap_or_else(|error| panic!("PostgreSQL for tests: {error:#}"))).as_ref()
 }
 
+#[expect(clippy::disallowed_methods, reason = "how with-postgres tells the test processes of a run")]
 fn start() -> anyhow::Result<Option<Server>> {
     if let Ok(url) = std::env::var("CAREMESH_TEST_POSTGRES_URL") {
         return Ok(Some(Server { url, _cluster: None }));
