@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use anyhow::{Context, Result};
+use caremesh_mesh::catch_panic::log_panics_without_text;
 use caremesh_mesh::lifecycle::Lifecycle;
 use caremesh_mesh::telemetry::{Telemetry, TelemetryConfig, init, init_to};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub fn run<F: Future<Output = Result<(), Failure>>>(
             Logs::Stderr => init_to(telemetry, name, std::io::stderr),
         };
         let started = started.or_settings()?;
+        log_panics_without_text();
         let metrics = started.metrics();
         let outcome = command(Telemetries { metrics }).await;
         Telemetry::shutdown(started).await;

@@ -16,6 +16,17 @@ use crate::opening::Call;
 use crate::reason::CommonReason;
 use crate::refusal::Refusal;
 
+/// Logs every panic of the process by its place, without its text: Rust's own hook prints the text to
+/// standard error, and a failed assertion's text holds the very values that differed. For `main`, after
+/// telemetry has started.
+pub fn log_panics_without_text() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        tracing::error!(code.location = place, thread.name = thread, "a task panicked");
+    }));
+}
+
 /// The layer.
 #[derive(Debug, Default)]
 pub struct CatchPanic;

@@ -53,27 +53,25 @@ impl<A, S> Layer<S> for AroundLayer<A> {
     type Service = Surrounded<A, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Surrounded { around: Arc::clone(&self.0), inner }
+        Surrounded(Arc::new((Arc::clone(&self.0), inner)))
     }
 }
 
-/// A service with an [`Around`] around it.
+/// A service with an [`Around`] around it. One count for the layer and all further in: each layer clones
+/// the rest of the stack for each call, and clones of clones of every layer's own count would add up.
 #[derive(Debug)]
-pub struct Surrounded<A, S> {
-    around: Arc<A>,
-    inner: S,
-}
+pub struct Surrounded<A, S>(Arc<(Arc<A>, S)>);
 
-impl<A, S: Clone> Clone for Surrounded<A, S> {
+impl<A, S> Clone for Surrounded<A, S> {
     fn clone(&self) -> Self {
-        Self { around: Arc::clone(&self.around), inner: self.inner.clone() }
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl<A, S> Service<Request> for Surrounded<A, S>
 where
     A: Around,
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
     type Response = Response;
@@ -86,9 +84,11 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let around = Arc::clone(&self.around);
-        let rest = Rest(self.inner.clone());
-        Box::pin(async move { Ok(around.around(request, rest).await) })
+        let layer = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (around, inner) = &*layer;
+            Ok(around.around(request, Rest(inner.clone())).await)
+        })
     }
 }
 

@@ -65,7 +65,9 @@ impl Around for Opening {
         };
         request.extensions_mut().insert(call);
         let mut response = next.run(request).await;
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        if let Ok(mut value) = HeaderValue::from_str(id.as_str()) {
+            // Not a secret, but never seen twice: "sensitive" keeps it out of HPACK's table.
+            value.set_sensitive(true);
             response.headers_mut().insert(CALL_ID, value);
         }
         response
