@@ -1,6 +1,6 @@
 //! What tests share: databases, clock, identities, recorders, builders.
 
-pub mod broken;
+pub mod contract;
 pub mod database;
 pub mod identity;
 pub mod logs;

@@ -175,7 +175,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broken::every_rule_is_enforced;
+    use crate::contract::{access_matrix_holds, every_rule_is_enforced, expect, methods_of};
     use caremesh_kernel::{PersonId, Uuid};
     use caremesh_mesh::accept::context_of;
     use caremesh_mesh::audit::{AuditUnavailable, Outcome};
@@ -248,17 +248,36 @@ mod tests {
         life.end_hard();
     }
 
+    const SERVED: [&str; 1] = ["caremesh.policy.v1.AuditService"];
+
     #[tokio::test]
     async fn a_handler_that_does_not_look_at_its_request_is_found() {
         let mesh = TestMesh::start().await.unwrap();
         let life = Lifecycle::new();
-        let services = ["caremesh.policy.v1.AuditService"];
         let server = serve(&mesh, Doorman { looks: true }, &life).await;
-        assert_eq!(every_rule_is_enforced(&mesh, &server, &services).await.unwrap(), 1);
+        assert_eq!(every_rule_is_enforced(&mesh, &server, &SERVED).await.unwrap(), 1);
         let server = serve(&mesh, Doorman { looks: false }, &life).await;
-        let found = every_rule_is_enforced(&mesh, &server, &services).await.unwrap_err();
-        let expected = "caremesh.policy.v1.AuditService.ListAccess: a broken `person_id` was accepted";
+        let found = every_rule_is_enforced(&mesh, &server, &SERVED).await.unwrap_err();
+        let expected = "/caremesh.policy.v1.AuditService/ListAccess: a broken `person_id` was accepted";
         assert_eq!(found.to_string(), expected);
+        life.end_hard();
+    }
+
+    #[tokio::test]
+    async fn the_access_matrix_holds_and_a_door_left_open_would_be_found() {
+        let mesh = TestMesh::start().await.unwrap();
+        let life = Lifecycle::new();
+        let server = serve(&mesh, Doorman { looks: true }, &life).await;
+        let roles_and_stranger_and_nobody = 14;
+        assert_eq!(
+            access_matrix_holds(&mesh, &server, &SERVED).await.unwrap(),
+            roles_and_stranger_and_nobody
+        );
+        // The same answer against a contract that would keep the auditor out.
+        let auditor = TestPerson::new("auditor", &["auditor"]);
+        let method = &methods_of(&SERVED).unwrap()[0];
+        let found = expect(method, "auditor", mesh.person(&server, &auditor).unwrap(), false).await;
+        assert!(found.unwrap_err().to_string().contains("called by auditor: may is false"));
         life.end_hard();
     }
 }
