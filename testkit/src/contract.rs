@@ -2,13 +2,12 @@
 //! method by name, so that a new one is tried without a new test.
 
 mod access;
-mod broken;
-mod raw;
+pub(crate) mod raw;
 
+pub use crate::broken::every_rule_is_enforced;
 pub use access::access_matrix_holds;
 #[cfg(test)]
 pub(crate) use access::expect;
-pub use broken::every_rule_is_enforced;
 
 use caremesh_mesh::policy::{AccessRule, Role};
 use caremesh_mesh::{ContractPolicy, MethodPolicy};
@@ -25,12 +24,12 @@ pub(crate) fn methods_of(services: &[&str]) -> anyhow::Result<Vec<MethodPolicy>>
 }
 
 /// The rules that hold for a caller who states no purpose.
-fn usual_rules(method: &MethodPolicy) -> impl Iterator<Item = &AccessRule> {
+pub(crate) fn usual_rules(method: &MethodPolicy) -> impl Iterator<Item = &AccessRule> {
     method.access.iter().filter(|rule| rule.purposes.contains(&method.default_purpose))
 }
 
 /// A person with this role, and no record.
-fn person_with(role: Role) -> TestPerson {
+pub(crate) fn person_with(role: Role) -> TestPerson {
     let name = role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
     TestPerson::new(&format!("matrix-{name}"), &[&name])
 }

@@ -1,5 +1,6 @@
 //! What tests share: databases, clock, identities, recorders, builders.
 
+mod broken;
 pub mod contract;
 pub mod database;
 pub mod identity;

@@ -9,7 +9,7 @@ use tonic_types::StatusExt as _;
 use crate::mesh::CallerChannel;
 
 /// Sends `message` to `path` (`/package.Service/Method`).
-pub(super) async fn call(caller: CallerChannel, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+pub(crate) async fn call(caller: CallerChannel, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
     let path = path.parse().map_err(|_| Status::internal("the method's path is none"))?;
     let mut client = Grpc::new(caller);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -17,7 +17,7 @@ pub(super) async fn call(caller: CallerChannel, path: &str, message: Vec<u8>) ->
 }
 
 /// The reason of a refusal; empty when it has none.
-pub(super) fn reason_of(status: &Status) -> String {
+pub(crate) fn reason_of(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 

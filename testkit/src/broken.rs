@@ -10,8 +10,8 @@ use prost_reflect::{
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::raw::{call, reason_of};
-use super::{methods_of, person_with, usual_rules};
+use crate::contract::raw::{call, reason_of};
+use crate::contract::{methods_of, person_with, usual_rules};
 use crate::mesh::{CallerChannel, Server, TestMesh};
 
 /// Sends each method of these services its request with one broken field at a time, from a caller whom the contract
