@@ -139,7 +139,12 @@ impl Endpoint {
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Response {
-        tracing::warn!(server.address = %self.authority, error, "a service could not be called");
+        if error.is::<ConnectError>() {
+            // Said once where the connection failed, not by every call that needed it.
+            tracing::debug!(server.address = %self.authority, error, "a service could not be called");
+        } else {
+            tracing::warn!(server.address = %self.authority, error, "a call broke off");
+        }
         refuse(Refusal::new(CommonReason::DependencyDown))
     }
 
@@ -163,6 +168,8 @@ impl Endpoint {
             }
             Err(error) => {
                 failures.another();
+                let cause = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(server.address = %self.authority, error = cause, "a service cannot be reached");
                 Err(error)
             }
         }

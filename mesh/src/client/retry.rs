@@ -126,6 +126,7 @@ impl RetryLayer {
             if attempt >= self.max_attempts || !fits(&parts, pause) || !self.budget.withdraw() {
                 return Ok(response);
             }
+            count(&parts);
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -146,6 +147,12 @@ fn worth_another(response: &Response) -> Option<Option<Duration>> {
 
 fn fits(parts: &Parts, pause: Duration) -> bool {
     parts.extensions.get::<Deadline>().is_some_and(|deadline| pause < deadline.remaining())
+}
+
+fn count(parts: &Parts) {
+    if let Some(policy) = parts.extensions.get::<Arc<MethodPolicy>>() {
+        metrics::counter!("rpc_client_retries_total", "rpc_path" => policy.path.clone()).increment(1);
+    }
 }
 
 fn pauses() -> Option<ExponentialBackoff> {

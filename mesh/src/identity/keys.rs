@@ -24,6 +24,9 @@ use super::{
     fetch::{Fetched, Source},
 };
 
+/// Pause after a fetch that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 /// One issuer's keys. Shared by all calls.
 #[derive(Debug)]
 pub(super) struct KeySet {
@@ -40,8 +43,14 @@ pub(super) struct KeySet {
 
 #[derive(Debug, Default)]
 struct Attempts {
-    last: Option<Instant>,
+    not_before: Option<Instant>,
     etag: Option<HeaderValue>,
+}
+
+impl Attempts {
+    fn is_due(&self) -> bool {
+        self.not_before.is_none_or(|not_before| Instant::now() >= not_before)
+    }
 }
 
 /// The keys as last fetched.
@@ -123,7 +132,7 @@ impl KeySet {
         let keys = self.clone();
         tokio::spawn(async move {
             let mut attempts = keys.fetching.lock().await;
-            if keys.may_try(&attempts) {
+            if attempts.is_due() {
                 keys.fetch(&mut attempts).await;
             }
             drop(attempts);
@@ -131,20 +140,17 @@ impl KeySet {
         });
     }
 
-    /// Fetches because `id` is not there, unless somebody just did.
-    async fn fetch_for(&self, id: &str) {
+    /// Fetches because `id` is not there, or what is there is too old, unless somebody just did.
+    async fn fetch_for(self: &Arc<Self>, id: &str) {
         let mut attempts = self.fetching.lock().await;
-        if self.may_try(&attempts) && !self.present.load().by_id.contains_key(id) {
+        let found = self.generation().is_some() && self.present.load().by_id.contains_key(id);
+        if !found && attempts.is_due() {
             self.fetch(&mut attempts).await;
         }
     }
 
-    fn may_try(&self, attempts: &Attempts) -> bool {
-        attempts.last.is_none_or(|last| last.elapsed() >= self.miss_interval)
-    }
-
     async fn fetch(&self, attempts: &mut Attempts) {
-        attempts.last = Some(Instant::now());
+        attempts.not_before = Some(Instant::now() + self.miss_interval);
         match self.source.fetch(attempts.etag.as_ref()).await {
             Ok(Fetched::Unchanged) => self.keep(),
             Ok(Fetched::Body { bytes, etag }) => {
@@ -153,6 +159,8 @@ impl KeySet {
                 }
             }
             Err(error) => {
+                // An issuer that was away for a moment must not cost a whole interval.
+                attempts.not_before = Some(Instant::now() + self.miss_interval.min(AFTER_FAILURE));
                 tracing::warn!(
                     issuer = &*self.issuer,
                     error = &error as &dyn std::error::Error,

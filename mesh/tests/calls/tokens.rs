@@ -342,6 +342,24 @@ async fn unreachable_issuer_is_a_dependency_that_is_down_and_its_last_keys_serve
 }
 
 #[tokio::test]
+async fn key_set_too_old_to_serve_is_fetched_before_it_is_used_again() {
+    let bench = Bench::with(|config| {
+        config.issuers[0].refresh_seconds = 0;
+        config.issuers[0].serve_stale_seconds = 1;
+        config.issuers[0].unknown_key_seconds = 0;
+    })
+    .await;
+    assert!(bench.caller(&bench.issuer.token(&ada())).await.is_ok());
+    let asked = bench.issuer.asked();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(bench.caller(&bench.issuer.token(&ada())).await.is_ok());
+    assert!(bench.issuer.asked() > asked);
+    bench.issuer.set_down(true);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(bench.refusal(&bench.issuer.token(&ada())).await, "DEPENDENCY_DOWN");
+}
+
+#[tokio::test]
 async fn key_set_may_lie_in_a_file() {
     let issuer = TestIssuer::start().await.expect("an issuer");
     let file = tempfile::NamedTempFile::new().expect("a file");
