@@ -24,6 +24,12 @@ pub struct Zone {
 }
 
 impl Zone {
+    /// Coordinated universal time.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self { name: "UTC".to_owned(), rules: jiff::tz::TimeZone::UTC }
+    }
+
     /// IANA name, as "Africa/Lagos".
     #[must_use]
     pub fn name(&self) -> &str {

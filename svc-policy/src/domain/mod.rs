@@ -6,5 +6,8 @@ pub mod account;
 pub mod eligibility;
 pub mod engine;
 pub mod ledger;
+pub mod opening;
+pub mod person;
 pub mod plan;
+pub mod policy;
 pub mod premium;

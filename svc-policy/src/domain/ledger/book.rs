@@ -206,9 +206,10 @@ impl Book {
     }
 
     /// Opens an account that the caller priced against and nobody has touched yet, even when no leg draws on it:
-    /// only a row can tell two racers that both relied on it.
+    /// only a row can tell two racers that both relied on it. An account that the posting does not name by its key
+    /// cannot be opened; that it still has no row was checked with the versions.
     pub(super) fn touch_new(&mut self, id: AccountId) -> Result<(), LedgerRefusal> {
-        if self.version(id) == 0 { self.touch(id) } else { Ok(()) }
+        if self.has_account(id) && self.version(id) == 0 { self.touch(id) } else { Ok(()) }
     }
 
     /// Makes the account move with this posting.

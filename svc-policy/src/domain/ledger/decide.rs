@@ -1,7 +1,7 @@
 //! The one way into the ledger's rules: a posting and the book it was read against go in, what is to be written
 //! comes out, or the reason why nothing is.
 
-use caremesh_kernel::HoldId;
+use caremesh_kernel::{HoldId, PostingId};
 
 use super::book::{Book, Decision};
 use super::capture::capture;
@@ -12,6 +12,7 @@ use super::release::release;
 use super::reverse::reverse;
 use super::types::{Action, CoverState, Draw, LineKey, LineKind, Movement, Posting, Term, TermState};
 use super::LedgerRefusal;
+use crate::domain::account::Grant;
 
 /// Tries a posting: versions first, then expired holds, then each movement in its order.
 ///
@@ -31,6 +32,17 @@ pub fn decide(mut book: Book, term: &Term, posting: &Posting) -> Result<Decision
         guard(&mut book, posting, index, movement)?;
         apply(&mut book, term, posting, &movement.action)?;
     }
+    Ok(book.close())
+}
+
+/// Only lets time pass: gives back what the expired holds in the book keep. What the sweeper writes; correctness does not
+/// wait for it.
+///
+/// # Errors
+/// [`LedgerRefusal::Malformed`] when a balance would leave its range, which a sound ledger never does.
+pub fn sweep(mut book: Book, posting: &Posting) -> Result<Decision, LedgerRefusal> {
+    book.begin(&posting.event);
+    expire(&mut book, posting.now)?;
     Ok(book.close())
 }
 
@@ -115,6 +127,21 @@ impl Action {
             Self::Release { hold } => Some(*hold),
             Self::Hold { .. } | Self::Reverse { .. } | Self::Restore { .. } | Self::Grant { .. } => None,
         }
+    }
+
+    /// The layers the action grants.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        match self {
+            Self::Restore { grants } | Self::Grant { grants, .. } => grants,
+            Self::Hold { .. } | Self::Capture { .. } | Self::Release { .. } | Self::Reverse { .. } => &[],
+        }
+    }
+
+    /// The posting that the action gives back.
+    #[must_use]
+    pub fn reverses(&self) -> Option<PostingId> {
+        if let Self::Reverse { of, .. } = self { Some(*of) } else { None }
     }
 
     /// Under which kind its lines are guarded.

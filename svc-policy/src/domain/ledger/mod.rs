@@ -14,7 +14,7 @@ mod reverse;
 mod types;
 
 pub use book::{Book, Decision, HoldChange, LayerChange, AccountChange};
-pub use decide::decide;
+pub use decide::{decide, sweep};
 pub use refusal::LedgerRefusal;
 pub use types::{
     Action, Captured, CoverState, Draw, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKey, LineKind,
@@ -22,4 +22,4 @@ pub use types::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

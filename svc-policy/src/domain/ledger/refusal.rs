@@ -101,6 +101,12 @@ pub enum LedgerRefusal {
         /// The account.
         account: AccountId,
     },
+    /// The plan has no such rule, or the rule does not grant this layer or this amount.
+    #[error("the plan does not grant this")]
+    GrantUnknown {
+        /// The account.
+        account: AccountId,
+    },
     /// No cover on the event date.
     #[error("there is no cover on the event date")]
     NoCover,

@@ -10,7 +10,7 @@ use crate::domain::account::{
     Account, AccountKey, Grant, Layer, LayerKey, LayerKind, Measure, PeriodKey, ScopeKind, WhenFull,
 };
 
-fn term_id() -> TermId {
+pub(crate) fn term_id() -> TermId {
     TermId::from_uuid(Uuid::from_u128(1))
 }
 
@@ -18,11 +18,11 @@ fn day() -> Date {
     Date::new(2026, 3, 1).unwrap()
 }
 
-fn year() -> DateRange {
+pub(crate) fn year() -> DateRange {
     DateRange::new(Date::new(2026, 1, 1).unwrap(), Date::new(2027, 1, 1).unwrap()).unwrap()
 }
 
-fn key(code: &str, measure: Measure) -> AccountKey {
+pub(crate) fn key(code: &str, measure: Measure) -> AccountKey {
     AccountKey {
         term: term_id(),
         code: code.to_owned(),
@@ -34,7 +34,7 @@ fn key(code: &str, measure: Measure) -> AccountKey {
     }
 }
 
-fn pool() -> AccountKey {
+pub(crate) fn pool() -> AccountKey {
     key("SUM_INSURED", Measure::PlanPaid)
 }
 
@@ -42,20 +42,20 @@ fn layer_key(account: &AccountKey, kind: LayerKind) -> LayerKey {
     LayerKey { account: account.id(), kind, ordinal: 0 }
 }
 
-fn account(key: AccountKey, granted: i64) -> Account {
+pub(crate) fn account(key: AccountKey, granted: i64) -> Account {
     let layer = Layer::fresh(layer_key(&key, LayerKind::Base), granted, year(), year().start(), 0);
     Account { key, version: 0, when_full: WhenFull::Cut, layers: vec![layer] }
 }
 
-fn term() -> Term {
+pub(crate) fn term() -> Term {
     Term { id: term_id(), first: term_id(), days: year(), state: TermState::Open, cover: CoverState::Covered }
 }
 
-fn hold_id(n: u128) -> HoldId {
+pub(crate) fn hold_id(n: u128) -> HoldId {
     HoldId::from_uuid(Uuid::from_u128(n))
 }
 
-fn draw(key: &AccountKey, amount: i64) -> Draw {
+pub(crate) fn draw(key: &AccountKey, amount: i64) -> Draw {
     Draw { account: key.clone(), layer: layer_key(key, LayerKind::Base), amount, line: 1 }
 }
 
@@ -65,8 +65,8 @@ fn at(micros: i64) -> Timestamp {
 
 /// A store of one term in memory: it keeps what decisions write and reads it back for the next posting.
 #[derive(Default, Clone)]
-struct Shelf {
-    accounts: BTreeMap<caremesh_kernel::AccountId, Account>,
+pub(crate) struct Shelf {
+    pub(crate) accounts: BTreeMap<caremesh_kernel::AccountId, Account>,
     holds: BTreeMap<HoldId, Hold>,
     captured: Vec<Captured>,
     journal: Vec<Entry>,
@@ -74,17 +74,17 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn with(accounts: Vec<Account>) -> Self {
+    pub(crate) fn with(accounts: Vec<Account>) -> Self {
         Self { accounts: accounts.into_iter().map(|a| (a.id(), a)).collect(), ..Self::default() }
     }
 
-    fn balance(&self, key: &AccountKey) -> (i64, i64, i64) {
+    pub(crate) fn balance(&self, key: &AccountKey) -> (i64, i64, i64) {
         let layers = &self.accounts[&key.id()].layers;
         let sum = |f: fn(&Layer) -> i64| layers.iter().map(f).sum();
         (sum(|l| l.reserved), sum(|l| l.used), sum(|l| l.granted))
     }
 
-    fn posting(&mut self, now: i64, actions: Vec<Action>) -> Posting {
+    pub(crate) fn posting(&mut self, now: i64, actions: Vec<Action>) -> Posting {
         self.revision += 1;
         let movements = actions
             .into_iter()
@@ -107,7 +107,7 @@ impl Shelf {
         self.post_as(&term(), &posting)
     }
 
-    fn post_as(&mut self, term: &Term, posting: &Posting) -> Result<Decision, LedgerRefusal> {
+    pub(crate) fn post_as(&mut self, term: &Term, posting: &Posting) -> Result<Decision, LedgerRefusal> {
         let book = Book::new(
             self.accounts.values().cloned().collect(),
             self.holds.values().cloned().collect(),
@@ -150,20 +150,20 @@ impl Shelf {
     }
 }
 
-fn event() -> Event {
+pub(crate) fn event() -> Event {
     let id = EventId::from_uuid(Uuid::from_u128(5));
     Event { id, date: day(), member: MemberId::from_uuid(Uuid::from_u128(6)), cause: None }
 }
 
-fn hold(n: u128, expires: i64, amount: i64) -> Action {
+pub(crate) fn hold(n: u128, expires: i64, amount: i64) -> Action {
     Action::Hold { id: hold_id(n), expires: at(expires), legs: vec![draw(&pool(), amount)] }
 }
 
-fn capture(hold: u128, amount: i64, last: bool) -> Action {
+pub(crate) fn capture(hold: u128, amount: i64, last: bool) -> Action {
     Action::Capture { hold: Some(hold_id(hold)), legs: vec![draw(&pool(), amount)], last }
 }
 
-fn spend(amount: i64) -> Action {
+pub(crate) fn spend(amount: i64) -> Action {
     Action::Capture { hold: None, legs: vec![draw(&pool(), amount)], last: false }
 }
 
@@ -171,7 +171,7 @@ fn posting_id(n: u128) -> PostingId {
     PostingId::from_uuid(Uuid::from_u128(n))
 }
 
-fn reverse(of: u128, amount: i64) -> Action {
+pub(crate) fn reverse(of: u128, amount: i64) -> Action {
     Action::Reverse { of: posting_id(of), legs: vec![draw(&pool(), amount)], event_undone: false }
 }
 
@@ -389,7 +389,7 @@ fn lowering_below_use_needs_a_recovery_and_heals_as_use_goes_back() {
     assert!(matches!(shelf.post(40, vec![spend(1)]), Err(LedgerRefusal::Exhausted { room: 0, .. })));
 }
 
-fn grant_of(key: &AccountKey, kind: LayerKind, amount: i64) -> Grant {
+pub(crate) fn grant_of(key: &AccountKey, kind: LayerKind, amount: i64) -> Grant {
     Grant {
         account: key.clone(),
         layer: layer_key(key, kind),
@@ -401,7 +401,7 @@ fn grant_of(key: &AccountKey, kind: LayerKind, amount: i64) -> Grant {
     }
 }
 
-fn restore() -> Action {
+pub(crate) fn restore() -> Action {
     Action::Restore { grants: vec![grant_of(&pool(), LayerKind::Restored, 1_000)] }
 }
 
@@ -435,7 +435,7 @@ fn nothing_and_less_than_nothing_are_not_amounts() {
 
 /// What a random history does.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Hold { amount: i64, lasts: i64 },
     Capture { which: usize, amount: i64, last: bool },
     Fresh { amount: i64 },
@@ -444,7 +444,7 @@ enum Step {
     Raise { amount: i64 },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (1..400_i64, 1..60_i64).prop_map(|(amount, lasts)| Step::Hold { amount, lasts }),
         (0..8_usize, 1..300_i64, any::<bool>()).prop_map(|(which, amount, last)| Step::Capture { which, amount, last }),
@@ -548,7 +548,7 @@ impl Model {
     }
 }
 
-fn action(step: &Step, now: i64, next: u128, holds: &[u128], captures: &[u128]) -> Action {
+pub(crate) fn action(step: &Step, now: i64, next: u128, holds: &[u128], captures: &[u128]) -> Action {
     let known = |which: &usize| holds.get(*which).copied().unwrap_or(u128::MAX);
     match step {
         Step::Hold { amount, lasts } => hold(next, now + lasts, *amount),

@@ -1,0 +1,139 @@
+//! The cover of a member on a day, as the engine sees it: what price, eligibility and balances share.
+
+use caremesh_kernel::{Date, DateRange, MemberId, PersonId, PlanVersionId, PolicyId, Timestamp};
+use caremesh_mesh::{CallContext, Touched};
+
+use super::quote::state;
+use super::{App, Error};
+use crate::domain::account::{Account, LayerKind, Snapshot};
+use crate::domain::engine::{AccountNeed, Cover, CoverLayer, CoveredMember};
+use crate::store::ledger::snapshot;
+use crate::store::{Error as StoreError, Scope, policy};
+
+/// A member's cover, found for a day: of the term that the day falls in, or of the nearest one.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The policy.
+    pub(crate) policy: PolicyId,
+    /// The member's person.
+    pub(crate) person: PersonId,
+    /// Plan version of the segment.
+    pub(crate) plan_version: PlanVersionId,
+    /// The cover.
+    pub(crate) cover: Cover,
+    /// Whether the policy is in force now.
+    pub(crate) in_force: bool,
+}
+
+impl Found {
+    /// Whether the member is covered on the day and the policy pays.
+    pub(crate) fn covers(&self, day: Date) -> bool {
+        self.in_force && self.cover.covers(day)
+    }
+}
+
+impl App {
+    /// The member's cover, when the scope holds the member. Reports the member's person as touched.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such member or the caller may not know.
+    pub(crate) async fn cover(
+        &self,
+        context: &CallContext,
+        scope: &Scope,
+        member: MemberId,
+        day: Option<Date>,
+    ) -> Result<Found, Error> {
+        let found = policy::find_by_member(&self.db.read(context), self.db.kind(), scope, member).await?;
+        let found = found.ok_or(Error::NotFound)?;
+        let row = found.members.first().ok_or(Error::NotFound)?;
+        context.touched(Touched::read(row.person_id, found.policy.id));
+        let facts = self.open_facts(context, row).await?;
+        let (_, law) = self.plan_and_law(found.quote.plan_version_id)?;
+        let now = self.clock.now();
+        let day = day.unwrap_or_else(|| law.zone.day_of(now));
+        let expires = Timestamp::from_micros(found.quote.expires_at);
+        let in_force = state(&found.policy.state, found.policy.activated_at, expires)?.at(now).is_in_force();
+        let segment = segment_on(&found, day).ok_or(StoreError::Corrupt("a policy without a segment"))?;
+        let member = CoveredMember {
+            id: row.id,
+            relation: row.relation,
+            birth: facts.birth,
+            covered: range(row.starts_on, row.ends_on)?,
+            continuous_since: row.continuous_from,
+            pre_existing: facts.declared,
+            layers: Vec::new(),
+            waiting_waived: false,
+        };
+        Ok(Found {
+            policy: found.policy.id,
+            person: row.person_id,
+            plan_version: segment.plan_version_id,
+            cover: cover_of(&found, segment, member)?,
+            in_force,
+        })
+    }
+
+    /// The accounts of some needs as they stand now, or stood at an instant: stored where there is a row, otherwise as the
+    /// plan opens them.
+    pub(crate) async fn snapshot(
+        &self,
+        context: &CallContext,
+        plan_version: PlanVersionId,
+        needs: &[AccountNeed],
+        as_of: Option<Timestamp>,
+    ) -> Result<Snapshot, Error> {
+        let wanted: Vec<_> = needs.iter().map(|need| need.opening.id()).collect();
+        let drawn: Vec<_> = needs.iter().filter(|need| need.draws).map(|need| need.opening.id()).collect();
+        let (reader, kind) = (self.db.read(context), self.db.kind());
+        let stored = match as_of {
+            Some(instant) => snapshot::as_of(&reader, kind, &wanted, &drawn, instant).await?,
+            None => snapshot::now(&reader, kind, &wanted, &drawn, self.clock.now()).await?,
+        };
+        Ok(Snapshot { plan_version, accounts: merged(needs, stored.accounts), draws: stored.draws })
+    }
+}
+
+/// In the order of their ids, as both lists already are.
+fn merged(needs: &[AccountNeed], stored: Vec<Account>) -> Vec<Account> {
+    let found = |need: &AccountNeed| stored.iter().find(|account| account.key == need.opening.key).cloned();
+    needs.iter().map(|need| found(need).unwrap_or_else(|| need.opening.clone())).collect()
+}
+
+/// The segment that the day falls in, or the one nearest to it.
+fn segment_on(found: &policy::Found, day: Date) -> Option<&policy::SegmentRow> {
+    let distance = |row: &&policy::SegmentRow| {
+        if day < row.starts_on { day.days_until(row.starts_on) } else { row.ends_on.plus_days(-1).days_until(day).max(0) }
+    };
+    found.segments.iter().min_by_key(distance)
+}
+
+fn cover_of(found: &policy::Found, segment: &policy::SegmentRow, member: CoveredMember) -> Result<Cover, Error> {
+    let term = found.terms.iter().find(|term| term.id == segment.term_id);
+    let (Some(term), Some(first)) = (term, found.terms.first()) else {
+        return Err(StoreError::Corrupt("a segment without its term").into());
+    };
+    let term_range = range(term.starts_on, term.ends_on)?;
+    let base = CoverLayer {
+        kind: LayerKind::Base,
+        ordinal: 0,
+        amount_minor: segment.sum_insured,
+        valid: term_range,
+        waiting_from: first.starts_on,
+    };
+    Ok(Cover {
+        policy: found.policy.id,
+        term: term.id,
+        first_term: first.id,
+        term_range,
+        segment: range(segment.starts_on, segment.ends_on)?,
+        currency: found.policy.currency,
+        continuous_since: first.starts_on,
+        layers: vec![base],
+        member,
+    })
+}
+
+fn range(start: Date, end: Date) -> Result<DateRange, Error> {
+    DateRange::new(start, end).map_err(|_| StoreError::Corrupt("a range of days").into())
+}

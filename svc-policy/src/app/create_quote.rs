@@ -1,0 +1,194 @@
+//! CreateQuote: a premium for a family, kept as an offer; with `validate_only` computed and not kept.
+
+use std::sync::Arc;
+
+use caremesh_db::Replay;
+use caremesh_kernel::{Date, Money, PersonId, PlanVersionId, QuoteId, Timestamp};
+use caremesh_mesh::{Action, CallContext, Touched};
+use prost::Message;
+
+use super::quote::row_name;
+use super::{App, Error, Offer, Once};
+use crate::domain::eligibility::FamilyBreach;
+use crate::domain::plan::{Jurisdiction, PlanVersion};
+use crate::domain::policy::{self as cover, Instalment, MemberPremium, Premium, Quote, QuoteMember};
+use crate::domain::premium::{self, PremiumError, Proposal};
+use crate::store::{Scope, quote};
+
+/// What is asked for.
+#[derive(Clone)]
+pub struct Input {
+    /// The plan version.
+    pub plan_version: PlanVersionId,
+    /// The sum insured.
+    pub sum_insured: Money,
+    /// Who would hold the policy.
+    pub policyholder: PersonId,
+    /// Who would be covered.
+    pub members: Vec<QuoteMember>,
+    /// First day of cover.
+    pub start: Date,
+    /// How many instalments.
+    pub instalments: u32,
+}
+
+/// How far ahead cover can be bought, in days.
+const AHEAD_DAYS: i64 = 90;
+
+/// Computes and checks only.
+///
+/// # Errors
+/// [`Error::Offer`], [`Error::OtherCurrency`], [`Error::Field`], and [`Error::NotFound`] for a plan version or a person that
+/// the caller may not know.
+pub async fn validate(app: &App, context: &CallContext, input: &Input) -> Result<Quote, Error> {
+    let scope = app.scope(context).await?;
+    offer(app, context, &scope, input, QuoteId::from_uuid(app.ids.uuid())).await
+}
+
+/// Makes an offer, once per request_id.
+///
+/// # Errors
+/// As [`validate`].
+pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Quote, T>, input: &Input) -> Result<T, Error>
+where
+    R: Message + 'static,
+    T: Message + Default + 'static,
+{
+    let scope = app.scope(context).await?;
+    let quote = offer(app, context, &scope, input, QuoteId::from_uuid(app.ids.uuid())).await?;
+    let rows = rows(app, context, &quote).await?;
+    let change = Arc::new((once, quote, rows));
+    let of_work = Arc::clone(&change);
+    let (again, seen) = (app.clone(), scope.clone());
+    let answered = app.db.idempotent(
+        context,
+        &change.0.request_id,
+        &change.0.request,
+        move |tx| {
+            let change = Arc::clone(&of_work);
+            Box::pin(async move {
+                let (once, quote, (row, members)) = &*change;
+                tx.context().touched(Touched::new(quote.policyholder, quote.id, Action::Created));
+                let answered = once.answered(quote.id, 1, quote);
+                tx.answer(&answered)?;
+                tx.apply(quote::insert(tx.kind(), row, quote.premium.total, members)).await?;
+                Ok(answered)
+            })
+        },
+        move |context, replay| Box::pin(async move { replayed(&again, context, seen, replay).await }),
+    );
+    answered.await
+}
+
+async fn offer(app: &App, context: &CallContext, scope: &Scope, input: &Input, id: QuoteId) -> Result<Quote, Error> {
+    let (plan, jurisdiction) = app.plan_and_law(input.plan_version)?;
+    let now = app.clock.now();
+    check_request(plan, jurisdiction, input, now)?;
+    let members = app.proposed(context, scope, input.policyholder, &input.members).await?;
+    let proposal = Proposal {
+        members,
+        sum_insured_minor: input.sum_insured.minor,
+        start: input.start,
+        instalments: input.instalments,
+    };
+    let premium = premium::quote(plan, jurisdiction, &proposal).map_err(refused)?;
+    Ok(Quote {
+        id,
+        plan_version: input.plan_version,
+        policyholder: input.policyholder,
+        members: input.members.clone(),
+        sum_insured: input.sum_insured,
+        start: input.start,
+        premium: kept(&premium, &input.members),
+        expires: cover::expiry(now, input.start, &jurisdiction.zone),
+        created: now,
+        policy: None,
+        version: 1,
+    })
+}
+
+fn check_request(plan: &PlanVersion, law: &Jurisdiction, input: &Input, now: Timestamp) -> Result<(), Error> {
+    if input.sum_insured.currency != plan.currency {
+        return Err(Error::OtherCurrency);
+    }
+    let today = law.zone.day_of(now);
+    if input.start < today || input.start > today.plus_days(AHEAD_DAYS) {
+        return Err(Error::Offer(Offer::StartDate));
+    }
+    Ok(())
+}
+
+fn refused(error: PremiumError) -> Error {
+    match error {
+        PremiumError::NotOnSale(_) => Error::Offer(Offer::NotOnSale),
+        PremiumError::SumInsuredNotOffered => Error::Offer(Offer::SumInsured),
+        PremiumError::InstalmentsNotOffered(_) => {
+            Error::Field { field: "instalment_count".to_owned(), rule: "plan.instalments" }
+        }
+        PremiumError::FamilyNotAllowed(breaches) => Error::Offer(family(breaches.first())),
+        PremiumError::NoRate { member } => {
+            Error::Offer(Offer::Family { member: Some(member), rule: "FAMILY_WITHOUT_RATE" })
+        }
+        PremiumError::Overflow => Error::Store(crate::store::Error::Corrupt("a premium beyond 64 bits")),
+    }
+}
+
+fn family(breach: Option<&FamilyBreach>) -> Offer {
+    let (member, rule) = match breach {
+        Some(FamilyBreach::RelationNotInsured { member }) => (Some(*member), "RELATION_NOT_INSURED"),
+        Some(FamilyBreach::TooYoung { member }) => (Some(*member), "TOO_YOUNG"),
+        Some(FamilyBreach::TooOld { member }) => (Some(*member), "TOO_OLD"),
+        Some(FamilyBreach::TooManyOfRelation { .. }) => (None, "TOO_MANY_OF_RELATION"),
+        _ => (None, "FAMILY_SIZE"),
+    };
+    Offer::Family { member, rule }
+}
+
+/// The premium as it is kept with the offer, each part with the person it is for.
+fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
+    let part = |(who, part): (&QuoteMember, &premium::MemberPremium)| MemberPremium {
+        person: who.person,
+        gross: part.gross_minor,
+        net: part.net_minor,
+    };
+    let instalment = |due: &premium::Instalment| Instalment { number: due.number, due: due.due, amount: due.amount_minor() };
+    Premium {
+        members: members.iter().zip(&premium.members).map(part).collect(),
+        gross: premium.gross_minor,
+        discount: premium.discount_minor,
+        net: premium.net_minor,
+        tax: premium.tax_minor,
+        total: premium.total_minor,
+        instalments: premium.instalments.iter().map(instalment).collect(),
+    }
+}
+
+async fn rows(app: &App, context: &CallContext, quote: &Quote) -> Result<(quote::Row, Vec<quote::MemberRow>), Error> {
+    let mut members = Vec::with_capacity(quote.members.len());
+    for (position, member) in (0_i64..).zip(&quote.members) {
+        let declared_sealed = app.seal_declared(context, &row_name(quote.id, position), member).await?;
+        let (person_id, relation) = (member.person, member.relation);
+        members.push(quote::MemberRow { quote_id: quote.id, position, person_id, relation, declared_sealed });
+    }
+    let row = quote::Row {
+        id: quote.id,
+        plan_version_id: quote.plan_version,
+        policyholder: quote.policyholder,
+        currency: quote.sum_insured.currency,
+        sum_insured: quote.sum_insured.minor,
+        starts_on: quote.start,
+        premium: quote::premium_text(&quote.premium)?,
+        policy_id: None,
+        version: 1,
+        expires_at: quote.expires.as_micros(),
+        created_at: quote.created.as_micros(),
+    };
+    Ok((row, members))
+}
+
+async fn replayed(app: &App, context: &CallContext, scope: Scope, replay: Replay) -> Result<(), Error> {
+    let id: QuoteId = replay.resource.parse().map_err(|_| Error::NotFound)?;
+    let (quote, _) = app.get_quote(context, &scope, id).await?;
+    context.touched(Touched::read(quote.policyholder, id));
+    Ok(())
+}

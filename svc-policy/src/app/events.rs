@@ -1,0 +1,45 @@
+//! The events this service tells: ids only. Names and message are the contract's register (`EventType`).
+
+use caremesh_db::NewEvent;
+use caremesh_kernel::{PersonId, PolicyId, PostingId, ReceiptId, Timestamp};
+use caremesh_proto::policy::v1::{Event, EventType};
+
+/// Something was posted on the ledger of a policy.
+pub(crate) fn benefit_posted(policy: PolicyId, posting: PostingId, now: Timestamp) -> NewEvent {
+    event(EventType::BenefitPosted, policy.to_string(), posting.to_string(), now, 0)
+}
+
+/// A quote was bought.
+pub(crate) fn policy_purchased(policy: PolicyId, now: Timestamp) -> NewEvent {
+    event(EventType::PolicyPurchased, policy.to_string(), policy.to_string(), now, 0)
+}
+
+/// A premium was received. `key` is the policy, or the quote while there is no policy yet.
+pub(crate) fn premium_received(key: &str, receipt: ReceiptId, now: Timestamp) -> NewEvent {
+    event(EventType::PremiumReceived, key.to_owned(), receipt.to_string(), now, 1)
+}
+
+/// A policy became active: its welcome message follows from this, once.
+pub(crate) fn policy_activated(policy: PolicyId, now: Timestamp) -> NewEvent {
+    event(EventType::PolicyActivated, policy.to_string(), policy.to_string(), now, 2)
+}
+
+/// A person was entered.
+pub(crate) fn person_created(person: PersonId, now: Timestamp) -> NewEvent {
+    event(EventType::PersonCreated, person.to_string(), person.to_string(), now, 0)
+}
+
+/// A person's profile changed.
+pub(crate) fn person_updated(person: PersonId, now: Timestamp) -> NewEvent {
+    event(EventType::PersonUpdated, person.to_string(), person.to_string(), now, 0)
+}
+
+/// Events of one key are told in the order of their instants; `rank` orders those of one transaction.
+fn event(kind: EventType, key: String, resource: String, now: Timestamp, rank: i64) -> NewEvent {
+    let payload = Event { r#type: kind.into(), key: key.clone(), resource_id: resource, ..Event::default() };
+    NewEvent::of(name(kind), key, now.as_micros().saturating_mul(4).saturating_add(rank), &payload)
+}
+
+fn name(kind: EventType) -> &'static str {
+    kind.as_str_name().strip_prefix("EVENT_TYPE_").unwrap_or_default()
+}

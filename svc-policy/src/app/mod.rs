@@ -1,0 +1,75 @@
+//! What svc-policy does, one file per use case: authorise → load → decide → save expecting a version → outbox → commit.
+//! Every use case takes the call's context first. It knows no Status.
+
+use std::sync::Arc;
+
+use caremesh_db::Db;
+use caremesh_db::keys::{PersonKeys, Secrets};
+use caremesh_kernel::{Clock, Date, IdSource, Zone};
+
+use crate::domain::plan::Catalogue;
+
+pub mod booked;
+pub mod check_eligibility;
+mod cover;
+pub mod create_person;
+pub mod create_quote;
+mod error;
+mod events;
+mod family;
+pub mod get_cover;
+pub mod get_person;
+pub mod get_policy;
+pub mod get_quote;
+pub mod list_access;
+pub mod list_balances;
+pub mod list_events;
+pub mod list_policies;
+pub mod list_postings;
+pub mod load_plans;
+mod once;
+mod person;
+pub mod plans;
+pub mod policy;
+pub mod post;
+pub(crate) mod posting;
+pub mod price;
+pub mod purchase_policy;
+mod quote;
+pub mod record_premium_payment;
+mod scope;
+pub mod sweep_holds;
+pub mod update_person;
+
+pub use error::{Error, Offer};
+pub use once::Once;
+
+/// What every use case works with. A cheap clone.
+#[derive(Clone)]
+pub struct App {
+    /// The store.
+    pub(crate) db: Db,
+    /// Every plan version that is known.
+    pub(crate) plans: Arc<Catalogue>,
+    /// The service's own keys: blind look-ups and seals.
+    pub(crate) secrets: Secrets,
+    /// The data keys of persons, in a store of their own.
+    pub(crate) keys: PersonKeys,
+    /// Gives reads their instant; writes take theirs from their transaction.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Gives new records their ids.
+    pub(crate) ids: Arc<dyn IdSource>,
+}
+
+impl App {
+    /// The issuer's name for a person as it is stored: a keyed hash, because it may be somebody's name.
+    pub(crate) fn subject_index(&self, subject: &str) -> String {
+        self.secrets.blind_index("person.subject", subject)
+    }
+
+    /// The latest day that it is anywhere on earth (UTC+14): nobody is born after it.
+    pub(crate) fn today_anywhere(&self) -> Date {
+        let hours_ahead_ms = 14 * 3_600 * 1_000;
+        Zone::utc().day_of(self.clock.now().plus_ms(hours_ahead_ms))
+    }
+}

@@ -1,0 +1,172 @@
+//! A policy as it is answered: rows, plan and opened references put together.
+
+use caremesh_db::keys::{Field, PersonKey};
+use caremesh_kernel::{Currency, Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, TermId, Timestamp};
+use caremesh_kernel::{MemberId, PlanId, ReceiptId};
+
+use super::quote::state;
+use super::{App, Error};
+use crate::domain::plan::{Carrier, Relation};
+use crate::domain::policy::{PolicyState, Premium};
+use crate::store::{Error as StoreError, policy, quote};
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its id.
+    pub id: PolicyId,
+    /// Where it stands at `now`.
+    pub state: PolicyState,
+    /// The plan.
+    pub plan: PlanId,
+    /// Who holds it.
+    pub policyholder: PersonId,
+    /// The IANA zone of its days.
+    pub zone: String,
+    /// Currency of all its amounts.
+    pub currency: Currency,
+    /// Policy years, the first first.
+    pub terms: Vec<Term>,
+    /// Who is or was covered.
+    pub members: Vec<Member>,
+    /// What was agreed to be paid.
+    pub premium: Premium,
+    /// What was received.
+    pub receipts: Vec<PremiumReceipt>,
+    /// Who carries the risk.
+    pub carriers: Vec<Carrier>,
+    /// The quote it came from.
+    pub quote: QuoteId,
+    /// Rises with every change; the etag.
+    pub version: i64,
+    /// When it was bought.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Today in its zone.
+    pub today: Date,
+}
+
+/// A policy year.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Its id.
+    pub id: TermId,
+    /// 1 for the first.
+    pub number: i64,
+    /// Its days.
+    pub days: DateRange,
+    /// `OPEN`, `RUN_OFF` or `CLOSED`.
+    pub state: String,
+    /// Which plan version holds from when, with which sum insured.
+    pub segments: Vec<(DateRange, PlanVersionId, Money)>,
+}
+
+/// A covered person.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Id of the membership.
+    pub id: MemberId,
+    /// Who.
+    pub person: PersonId,
+    /// Relation to the policyholder.
+    pub relation: Relation,
+    /// Days of cover.
+    pub cover: DateRange,
+    /// Start of continuous cover.
+    pub continuous_from: Date,
+}
+
+/// A premium that was received.
+#[derive(Clone)]
+pub struct PremiumReceipt {
+    /// Its id.
+    pub id: ReceiptId,
+    /// The payment provider's reference.
+    pub reference: String,
+    /// How much.
+    pub amount: Money,
+    /// When the money was received.
+    pub received: Timestamp,
+}
+
+impl std::fmt::Debug for PremiumReceipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PremiumReceipt").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Where the sealed reference of a receipt is stored.
+pub(crate) fn reference_field(row: &str) -> Field<'_> {
+    Field { table: "receipt", column: "reference_sealed", row }
+}
+
+/// A receipt with its reference opened by the policyholder's key.
+pub(crate) fn receipt(key: &PersonKey, currency: Currency, row: &quote::ReceiptRow) -> Result<PremiumReceipt, Error> {
+    let sealed = hex::decode(&row.reference_sealed).map_err(|_| StoreError::Corrupt("receipt.reference"))?;
+    let plain = key.open(reference_field(&row.id.to_string()), &sealed)?;
+    let reference = String::from_utf8(plain.to_vec()).map_err(|_| StoreError::Corrupt("receipt.reference"))?;
+    Ok(PremiumReceipt {
+        id: row.id,
+        reference,
+        amount: Money::new(currency, row.amount),
+        received: Timestamp::from_micros(row.received_at),
+    })
+}
+
+impl App {
+    /// Puts a policy together as it stands at an instant.
+    pub(crate) fn policy(&self, found: policy::Found, key: &PersonKey, now: Timestamp) -> Result<Policy, Error> {
+        let policy::Found { policy: row, quote, terms, segments, members, receipts } = found;
+        let (plan, law) = self.plan_and_law(quote.plan_version_id)?;
+        let expires = Timestamp::from_micros(quote.expires_at);
+        let currency = row.currency;
+        Ok(Policy {
+            id: row.id,
+            state: state(&row.state, row.activated_at, expires)?.at(now),
+            plan: row.plan_id,
+            policyholder: row.policyholder,
+            zone: row.zone,
+            currency,
+            terms: terms.iter().map(|row| term(row, &segments, currency)).collect::<Result<_, _>>()?,
+            members: members.iter().map(member).collect::<Result<_, _>>()?,
+            premium: quote::premium(&quote.premium)?,
+            receipts: receipts.iter().map(|row| receipt(key, currency, row)).collect::<Result<_, _>>()?,
+            carriers: plan.carriers.clone(),
+            quote: quote.id,
+            version: row.version,
+            created: Timestamp::from_micros(row.created_at),
+            updated: Timestamp::from_micros(row.updated_at),
+            today: law.zone.day_of(now),
+        })
+    }
+}
+
+fn term(row: &policy::TermRow, segments: &[policy::SegmentRow], currency: Currency) -> Result<Term, Error> {
+    let own = segments.iter().filter(|segment| segment.term_id == row.id);
+    let segment = |segment: &policy::SegmentRow| {
+        let days = range(segment.starts_on, segment.ends_on)?;
+        Ok::<_, Error>((days, segment.plan_version_id, Money::new(currency, segment.sum_insured)))
+    };
+    Ok(Term {
+        id: row.id,
+        number: row.number,
+        days: range(row.starts_on, row.ends_on)?,
+        state: row.state.clone(),
+        segments: own.map(segment).collect::<Result<_, _>>()?,
+    })
+}
+
+fn member(row: &policy::MemberRow) -> Result<Member, Error> {
+    Ok(Member {
+        id: row.id,
+        person: row.person_id,
+        relation: row.relation,
+        cover: range(row.starts_on, row.ends_on)?,
+        continuous_from: row.continuous_from,
+    })
+}
+
+fn range(start: Date, end: Date) -> Result<DateRange, Error> {
+    DateRange::new(start, end).map_err(|_| StoreError::Corrupt("a range of days").into())
+}

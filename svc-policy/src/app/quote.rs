@@ -1,0 +1,64 @@
+//! A stored quote as the rules see it: what the use cases from offer to cover share.
+
+use caremesh_kernel::{Money, QuoteId, Timestamp};
+use caremesh_mesh::CallContext;
+
+use super::{App, Error};
+use crate::domain::policy::{PolicyState, Quote, QuoteMember};
+use crate::store::{Scope, quote};
+
+impl App {
+    /// The quote with everything that hangs on it, when the scope holds it.
+    pub(crate) async fn get_quote(
+        &self,
+        context: &CallContext,
+        scope: &Scope,
+        id: QuoteId,
+    ) -> Result<(Quote, quote::Found), Error> {
+        let found = quote::find(&self.db.read(context), self.db.kind(), scope, id).await?.ok_or(Error::NotFound)?;
+        let mut members = Vec::with_capacity(found.members.len());
+        for row in &found.members {
+            let name = row_name(id, row.position);
+            let declared =
+                self.open_declared(context, &name, row.person_id, row.declared_sealed.as_deref()).await?;
+            members.push(QuoteMember { person: row.person_id, relation: row.relation, declared });
+        }
+        Ok((of_row(&found.quote, members)?, found))
+    }
+}
+
+/// Name of a quote's member row, to which its sealed column is bound.
+pub(crate) fn row_name(quote: QuoteId, position: i64) -> String {
+    format!("{quote}:{position}")
+}
+
+pub(crate) fn of_row(row: &quote::Row, members: Vec<QuoteMember>) -> Result<Quote, Error> {
+    Ok(Quote {
+        id: row.id,
+        plan_version: row.plan_version_id,
+        policyholder: row.policyholder,
+        members,
+        sum_insured: Money::new(row.currency, row.sum_insured),
+        start: row.starts_on,
+        premium: quote::premium(&row.premium)?,
+        expires: Timestamp::from_micros(row.expires_at),
+        created: Timestamp::from_micros(row.created_at),
+        policy: row.policy_id,
+        version: row.version,
+    })
+}
+
+/// State of the policy that a quote became.
+pub(crate) fn policy_state(quote: &quote::Row, row: &quote::StateRow) -> Result<PolicyState, Error> {
+    state(&row.state, row.activated_at, Timestamp::from_micros(quote.expires_at))
+}
+
+/// A state out of its columns.
+pub(crate) fn state(name: &str, activated: Option<i64>, expires: Timestamp) -> Result<PolicyState, Error> {
+    match (name, activated) {
+        ("PENDING_PAYMENT", _) => Ok(PolicyState::PendingPayment { expires }),
+        ("ACTIVE", Some(since)) => Ok(PolicyState::Active { since: Timestamp::from_micros(since) }),
+        ("EXPIRED_QUOTE", _) => Ok(PolicyState::ExpiredQuote),
+        _ => Err(crate::store::Error::Corrupt("policy.state").into()),
+    }
+}

@@ -1,0 +1,164 @@
+//! RecordPremiumPayment: one payment reference makes one receipt, whether it comes before the purchase, after it, or twice.
+
+use std::sync::Arc;
+
+use caremesh_db::keys::PersonKey;
+use caremesh_db::{Answered, Error as DbError, Replay, Tx};
+use caremesh_kernel::{Money, PolicyId, QuoteId, Timestamp};
+use caremesh_mesh::{Action, CallContext, Touched};
+use prost::Message;
+
+use super::policy::{PremiumReceipt, receipt, reference_field};
+use super::quote::{of_row, policy_state};
+use super::{App, Error, Once, events};
+use crate::domain::policy::{self as cover, Payment, receive};
+use crate::store::{Scope, policy, quote};
+
+/// Tries of a payment that met the purchase of the same quote, or its own twin.
+const TRIES: u32 = 5;
+
+/// A payment as it was reported.
+#[derive(Clone)]
+pub struct Input {
+    /// The quote that is paid for.
+    pub quote: QuoteId,
+    /// The payment provider's reference.
+    pub reference: String,
+    /// How much.
+    pub amount: Money,
+    /// When the money was received.
+    pub received: Timestamp,
+}
+
+/// A payment that is booked.
+#[derive(Clone, Debug)]
+pub struct Booked {
+    /// The receipt.
+    pub receipt: PremiumReceipt,
+    /// The policy, once the quote was bought.
+    pub policy: Option<PolicyId>,
+}
+
+/// Books a payment, once per request_id and once per reference.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Payment`], [`Error::ReferenceReused`].
+pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Booked, T>, input: Input) -> Result<T, Error>
+where
+    R: Message + 'static,
+    T: Message + Default + 'static,
+{
+    let scope = app.scope(context).await?;
+    let found = quote::find(&app.db.read(context), app.db.kind(), &scope, input.quote).await?.ok_or(Error::NotFound)?;
+    let key = app.keys.key(context, found.quote.policyholder).await?;
+    let payment = Payment {
+        reference: app.secrets.blind_index("receipt.reference", &input.reference),
+        amount: input.amount,
+        received: input.received,
+    };
+    let booking = Arc::new(Booking { once, input, payment, key, scope });
+    let mut outcome = Err(Error::Stale);
+    for _ in 0..TRIES {
+        outcome = try_once(app, context, &booking).await;
+        if !matches!(outcome, Err(Error::Stale)) {
+            break;
+        }
+    }
+    outcome
+}
+
+struct Booking<R, T> {
+    once: Once<R, Booked, T>,
+    input: Input,
+    payment: Payment,
+    key: PersonKey,
+    scope: Scope,
+}
+
+async fn try_once<R, T>(app: &App, context: &CallContext, booking: &Arc<Booking<R, T>>) -> Result<T, Error>
+where
+    R: Message + 'static,
+    T: Message + Default + 'static,
+{
+    let of_work = Arc::clone(booking);
+    let answered = app.db.idempotent(
+        context,
+        &booking.once.request_id,
+        &booking.once.request,
+        move |tx| {
+            let booking = Arc::clone(&of_work);
+            Box::pin(async move { booking.write(tx).await })
+        },
+        |context, replay: Replay| {
+            context.touched(Touched::read(None, replay.resource));
+            Box::pin(async { Ok(()) })
+        },
+    );
+    answered.await
+}
+
+impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
+    async fn write(&self, tx: &Tx) -> Result<Answered<T>, Error> {
+        let found = quote::find(tx, tx.kind(), &self.scope, self.input.quote).await?.ok_or(Error::NotFound)?;
+        if let Some((quote, amount)) = quote::quote_of_reference(tx, &self.payment.reference).await? {
+            return self.again(tx, &found, quote, amount);
+        }
+        let offer = of_row(&found.quote, Vec::new())?;
+        let state = found.policy_state.as_ref().map(|row| policy_state(&found.quote, row)).transpose()?;
+        let paid = u32::try_from(found.receipts.len()).unwrap_or(u32::MAX);
+        let booked = receive(&offer, paid, state, &self.payment, tx.now())?;
+        self.book(tx, &found, &booked).await
+    }
+
+    /// The same payment reported again by another request is the receipt it made; anything else is another payment under
+    /// a used reference.
+    fn again(&self, tx: &Tx, found: &quote::Found, quote: QuoteId, amount: i64) -> Result<Answered<T>, Error> {
+        let row = found.receipts.iter().find(|row| row.reference_index == self.payment.reference);
+        let same = quote == self.input.quote && amount == self.input.amount.minor;
+        let row = row.filter(|_| same && found.quote.currency == self.input.amount.currency).ok_or(Error::ReferenceReused)?;
+        tx.context().touched(Touched::read(found.quote.policyholder, row.id));
+        Ok(self.answered(found, row)?)
+    }
+
+    async fn book(&self, tx: &Tx, found: &quote::Found, booked: &cover::Receipt) -> Result<Answered<T>, Error> {
+        let sealed = self.key.seal(reference_field(&booked.id.to_string()), self.input.reference.as_bytes())?;
+        let row = quote::ReceiptRow {
+            id: booked.id,
+            quote_id: found.quote.id,
+            number: i64::from(booked.number),
+            reference_index: self.payment.reference.clone(),
+            reference_sealed: hex::encode(sealed),
+            amount: self.input.amount.minor,
+            received_at: self.input.received.as_micros(),
+            created_at: tx.now().as_micros(),
+        };
+        let mut batch = quote::advance(&found.quote, None);
+        batch.append(quote::insert_receipt(tx.kind(), &row));
+        let activated = booked.activates.and(found.quote.policy_id);
+        if let (Some(policy), Some(state)) = (activated, &found.policy_state) {
+            batch.append(policy::activate(policy, state.version, tx.now().as_micros()));
+        }
+        let key = found.quote.policy_id.map_or(found.quote.id.to_string(), |policy| policy.to_string());
+        let told = activated.map(|policy| events::policy_activated(policy, tx.now()));
+        tx.emit([events::premium_received(&key, booked.id, tx.now())].into_iter().chain(told));
+        tx.context().touched(Touched::new(found.quote.policyholder, booked.id, Action::Created));
+        let answered = self.answered(found, &row)?;
+        tx.answer(&answered)?;
+        tx.apply(batch).await.map_err(met_another)?;
+        Ok(answered)
+    }
+
+    fn answered(&self, found: &quote::Found, row: &quote::ReceiptRow) -> Result<Answered<T>, Error> {
+        let receipt = receipt(&self.key, found.quote.currency, row)?;
+        Ok(self.once.answered(row.id, 1, &Booked { receipt, policy: found.quote.policy_id }))
+    }
+}
+
+/// The purchase of this quote, or the same payment through another node, was faster: look again.
+fn met_another(error: DbError) -> Error {
+    match error {
+        DbError::Stale { statement: "quote" | "policy", .. } => Error::Stale,
+        DbError::Duplicate { constraint } if constraint.contains("receipt") => Error::Stale,
+        other => other.into(),
+    }
+}

@@ -1,0 +1,92 @@
+//! PolicyService.
+
+use caremesh_mesh::{accept, wire};
+use caremesh_proto::policy::v1::policy_service_server::PolicyService;
+use caremesh_proto::policy::v1::{
+    CreateQuoteRequest, CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest, GetQuoteResponse,
+    ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest, PurchasePolicyResponse,
+    RecordPremiumPaymentRequest, RecordPremiumPaymentResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert::policy as convert;
+use super::{Door, error};
+use crate::app::{
+    Once, create_quote, get_policy, get_quote, list_policies, purchase_policy, record_premium_payment,
+};
+
+#[tonic::async_trait]
+impl PolicyService for Door {
+    async fn create_quote(&self, request: Request<CreateQuoteRequest>) -> Result<Response<CreateQuoteResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::quote_input(request.clone()).map_err(error::violation)?;
+        if request.validate_only {
+            let quote = create_quote::validate(&self.app, &context, &input).await;
+            let quote = quote.map_err(|error| error::status(&context, error))?;
+            let quote = Some(convert::quote(&quote, quote.created, false));
+            return Ok(Response::new(CreateQuoteResponse { quote }));
+        }
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |quote| CreateQuoteResponse { quote: Some(convert::quote(quote, quote.created, true)) },
+        };
+        let answer = create_quote::run(&self.app, &context, once, &input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn get_quote(&self, request: Request<GetQuoteRequest>) -> Result<Response<GetQuoteResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let id = wire::id("quote_id", &request.quote_id).map_err(error::violation)?;
+        let found = get_quote::run(&self.app, &context, id).await;
+        let (quote, now) = found.map_err(|error| error::status(&context, error))?;
+        Ok(Response::new(GetQuoteResponse { quote: Some(convert::quote(&quote, now, true)) }))
+    }
+
+    async fn purchase_policy(
+        &self,
+        request: Request<PurchasePolicyRequest>,
+    ) -> Result<Response<PurchasePolicyResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let id = wire::id("quote_id", &request.quote_id).map_err(error::violation)?;
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |policy| PurchasePolicyResponse { policy: Some(convert::policy(policy)) },
+        };
+        let answer = purchase_policy::run(&self.app, &context, once, id).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn record_premium_payment(
+        &self,
+        request: Request<RecordPremiumPaymentRequest>,
+    ) -> Result<Response<RecordPremiumPaymentResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::payment_input(request.clone()).map_err(error::violation)?;
+        let once = Once { request_id: request.request_id.clone(), request, render: convert::booked };
+        let answer = record_premium_payment::run(&self.app, &context, once, input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let id = wire::id("policy_id", &request.policy_id).map_err(error::violation)?;
+        let policy = get_policy::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
+        Ok(Response::new(GetPolicyResponse { policy: Some(convert::policy(&policy)) }))
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<ListPoliciesRequest>,
+    ) -> Result<Response<ListPoliciesResponse>, Status> {
+        let (context, mut request) = accept(request)?;
+        let asked = request.page.take();
+        let (paging, page) = self.page(&context, &request, asked.as_ref())?;
+        let person = wire::optional_id("person_id", &request.person_id).map_err(error::violation)?;
+        let found = list_policies::run(&self.app, &context, person, &page).await;
+        let (policies, next) = found.map_err(|error| error::status(&context, error))?;
+        let policies = policies.iter().map(convert::policy).collect();
+        Ok(Response::new(ListPoliciesResponse { policies, page: Some(self.next(&paging, next.as_ref())?) }))
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading for a price: accounts as they stand at an instant, with holds that time has ended counted as given back, and
+//! who drew on them before. One statement each way: from the balances for now, from the journal for an instant gone by.
+
+use caremesh_db::Kind;
+use caremesh_kernel::{AccountId, EventId, LayerId, MemberId, Timestamp};
+use sea_orm::ConnectionTrait;
+use serde::Deserialize;
+
+use super::convert;
+use super::read_sql::{accounts, row_of};
+use super::rows::{ACCOUNT, AccountRow, ID, IdRow, LAYER, LayerRow};
+use crate::domain::account::{Account, CauseId, LayerKind, PriorDraw};
+use crate::store::Error;
+use crate::store::sql::{Column, json, list, object, parse, tagged};
+
+/// Accounts that have a row, and draws on those that were asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stored {
+    /// The accounts, in the order of their ids.
+    pub(crate) accounts: Vec<Account>,
+    /// Who drew on them.
+    pub(crate) draws: Vec<PriorDraw>,
+}
+
+/// Accounts as they stand now: `$1` accounts, `$2` those whose draws are wanted, `$3` now.
+pub(crate) async fn now<C: ConnectionTrait>(
+    connection: &C,
+    kind: Kind,
+    wanted: &[AccountId],
+    drawn: &[AccountId],
+    now: Timestamp,
+) -> Result<Stored, Error> {
+    let sql = format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), draws(kind));
+    read(connection, &sql, wanted, drawn, now).await
+}
+
+/// Accounts as they were known at an instant gone by: the journal up to it, folded.
+pub(crate) async fn as_of<C: ConnectionTrait>(
+    connection: &C,
+    kind: Kind,
+    wanted: &[AccountId],
+    drawn: &[AccountId],
+    instant: Timestamp,
+) -> Result<Stored, Error> {
+    let sql = format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts_then(kind), layers_then(kind), draws(kind));
+    read(connection, &sql, wanted, drawn, instant).await
+}
+
+async fn read<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    wanted: &[AccountId],
+    drawn: &[AccountId],
+    instant: Timestamp,
+) -> Result<Stored, Error> {
+    let ids = |ids: &[AccountId]| json(&ids.iter().map(|id| IdRow { id: *id }).collect::<Vec<_>>());
+    let values = vec![ids(wanted), ids(drawn), instant.as_micros().into()];
+    let (mut accounts, mut layers, mut draws): (Vec<AccountRow>, Vec<LayerRow>, Vec<DrawRow>) = Default::default();
+    for (tag, body) in tagged(connection, sql, values).await? {
+        match tag.as_str() {
+            "account" => accounts.push(parse(&body)?),
+            "layer" => layers.push(parse(&body)?),
+            "draw" => draws.push(parse(&body)?),
+            _ => return Err(Error::Corrupt("an unknown arm of a statement")),
+        }
+    }
+    let mut draws: Vec<PriorDraw> = draws.into_iter().map(DrawRow::into_draw).collect();
+    draws.sort_by_key(|draw| (draw.account, draw.event, draw.layer_kind));
+    Ok(Stored { accounts: convert::accounts(accounts, layers)?, draws })
+}
+
+#[derive(Deserialize)]
+struct DrawRow {
+    account: AccountId,
+    layer_kind: LayerKind,
+    event: EventId,
+    member: MemberId,
+    cause: Option<CauseId>,
+}
+
+impl DrawRow {
+    fn into_draw(self) -> PriorDraw {
+        let Self { account, layer_kind, event, member, cause } = self;
+        PriorDraw { account, layer_kind, event, member, cause }
+    }
+}
+
+fn with(kind: Kind) -> String {
+    let (wanted, drawn) = (list(kind, "$1", "r", ID), list(kind, "$2", "r", ID));
+    format!("WITH wanted AS (SELECT r.id FROM {wanted}), drawn AS (SELECT r.id FROM {drawn})")
+}
+
+/// What the holds of a layer keep that time has ended and nobody has released yet.
+const ENDED: &str = "COALESCE((SELECT SUM(g.amount - g.captured - g.released) FROM hold_leg g JOIN hold h ON h.id = g.hold_id \
+     WHERE g.account_id = l.account_id AND g.layer_id = l.id AND g.captured + g.released < g.amount \
+     AND h.state = 'OPEN' AND h.expires_at <= $3), 0)";
+
+fn layers_now(kind: Kind) -> String {
+    let reserved = format!("CAST(l.reserved - {ENDED} AS BIGINT)");
+    let row = layer(kind, &[("reserved", &reserved)]);
+    format!("SELECT 'layer' AS tag, {row} AS body FROM layer l WHERE l.account_id IN (SELECT id FROM wanted)")
+}
+
+/// A layer's columns, some of them replaced by an expression.
+fn layer(kind: Kind, replaced: &[(&str, &str)]) -> String {
+    let names: Vec<(&str, String)> = LAYER.iter().map(|column| (column.name(), format!("l.{}", column.name()))).collect();
+    let value = |name: &str, column: &'_ String| {
+        replaced.iter().find(|(other, _)| *other == name).map_or(column.clone(), |(_, expression)| (*expression).to_owned())
+    };
+    let values: Vec<(&str, String)> = names.iter().map(|(name, column)| (*name, value(name, column))).collect();
+    let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    object(kind, &pairs)
+}
+
+/// An account then: its version is the number of postings that had moved it.
+fn accounts_then(kind: Kind) -> String {
+    let columns: Vec<Column> = ACCOUNT.iter().copied().filter(|column| column.name() != "version").collect();
+    let inner = row_of(kind, "a", &columns);
+    let version = "(SELECT COUNT(DISTINCT k.posting_id) FROM posting_leg k WHERE k.account_id = a.id AND k.posted_at <= $3)";
+    let row = with_version(&inner, version, kind);
+    format!(
+        "SELECT 'account' AS tag, {row} AS body FROM account a WHERE a.id IN (SELECT id FROM wanted) \
+         AND EXISTS (SELECT 1 FROM posting_leg k WHERE k.account_id = a.id AND k.posted_at <= $3)"
+    )
+}
+
+fn with_version(object: &str, version: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Postgres => object.replacen("json_build_object(", &format!("json_build_object('version', {version}, "), 1),
+        Kind::Sqlite => object.replacen("json_object(", &format!("json_object('version', {version}, "), 1),
+    }
+}
+
+/// A layer then: its journal up to the instant; what an expired hold reserved counts as given back.
+fn layers_then(kind: Kind) -> String {
+    let replaced = [
+        ("granted", "l.granted"),
+        ("reserved", "l.reserved"),
+        ("used", "l.used"),
+        ("overdrawn", "l.overdrawn"),
+    ];
+    let row = layer(kind, &replaced);
+    format!(
+        "SELECT 'layer' AS tag, {row} AS body FROM (SELECT y.id, y.account_id, y.kind, y.ordinal, \
+         CAST(SUM(k.granted) AS BIGINT) AS granted, \
+         CAST(SUM(CASE WHEN h.expires_at <= $3 THEN 0 ELSE k.reserved END) AS BIGINT) AS reserved, \
+         CAST(SUM(k.used) AS BIGINT) AS used, CAST(SUM(k.overdrawn) AS BIGINT) AS overdrawn, \
+         y.valid_from, y.valid_until, y.waiting_from, y.draw_order \
+         FROM layer y JOIN posting_leg k ON k.layer_id = y.id AND k.account_id = y.account_id AND k.posted_at <= $3 \
+         LEFT JOIN hold h ON h.id = k.hold_id \
+         WHERE y.account_id IN (SELECT id FROM wanted) \
+         GROUP BY y.id, y.account_id, y.kind, y.ordinal, y.valid_from, y.valid_until, y.waiting_from, y.draw_order) l"
+    )
+}
+
+/// Draws that still count: reserved or used by an event and not given back, by release, reversal or time.
+fn draws(kind: Kind) -> String {
+    let row = object(
+        kind,
+        &[
+            ("account", "d.account_id"),
+            ("layer_kind", "d.kind"),
+            ("event", "d.event_id"),
+            ("member", "d.member_id"),
+            ("cause", "d.cause_id"),
+        ],
+    );
+    format!(
+        "SELECT 'draw' AS tag, {row} AS body FROM (SELECT k.account_id, y.kind, k.event_id, k.member_id, \
+         MAX(k.cause_id) AS cause_id FROM posting_leg k JOIN layer y ON y.id = k.layer_id \
+         LEFT JOIN hold h ON h.id = k.hold_id \
+         WHERE k.account_id IN (SELECT id FROM drawn) AND k.posted_at <= $3 \
+         GROUP BY k.account_id, y.kind, k.event_id, k.member_id \
+         HAVING SUM(k.used + CASE WHEN h.expires_at <= $3 THEN 0 ELSE k.reserved END) > 0) d"
+    )
+}

@@ -1,0 +1,200 @@
+//! The tables against the rules: the same random history through the store, on either database, and through the rules
+//! alone ends at the same balances; the journal cannot be changed, and the database itself refuses to overdraw.
+
+use std::time::Duration;
+
+use caremesh_db::{Config, Db, Error as DbError, Tx};
+use caremesh_kernel::{MemberId, Uuid};
+use caremesh_mesh::CallContext;
+use caremesh_testkit::database::{DatabaseKind, TestDatabase};
+use caremesh_testkit::for_each_database;
+use caremesh_testkit::identity::context_of_service;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use sea_orm::ConnectionTrait as _;
+
+use super::{Query, batch};
+use crate::app::posting::{Command, Prepared, written};
+use crate::app::Error;
+use crate::domain::account::{Account, AccountKey};
+use crate::domain::ledger::Posting;
+use crate::domain::ledger::tests::{Shelf, Step, account, action, event, pool, step, term_id};
+use crate::migration::Migrator;
+
+/// A store with one family on one term, and nothing posted yet.
+struct Store {
+    db: Db,
+    _database: TestDatabase,
+}
+
+async fn store(kind: DatabaseKind) -> Option<Store> {
+    let database = TestDatabase::migrated(kind, "svc_policy", async |url| {
+        let db = Db::connect(Config::new(url)).await?;
+        db.migrate::<Migrator>().await?;
+        db.drain(Duration::from_secs(5)).await;
+        Ok(())
+    })
+    .await?;
+    let db = Db::connect(Config::new(database.url())).await.expect("the store opens");
+    seed(&db).await;
+    Some(Store { db, _database: database })
+}
+
+fn context() -> CallContext {
+    context_of_service("svc-claims")
+}
+
+async fn seed(db: &Db) {
+    let term = term_id().to_string();
+    let member = MemberId::from_uuid(Uuid::from_u128(6)).to_string();
+    let plan = caremesh_kernel::PlanVersionId::from_uuid(Uuid::from_u128(7)).to_string();
+    let policy = caremesh_kernel::PolicyId::from_uuid(Uuid::from_u128(8)).to_string();
+    let person = caremesh_kernel::PersonId::from_uuid(Uuid::from_u128(9)).to_string();
+    let statements = [
+        format!("INSERT INTO plan_version VALUES ('{plan}', 'pln', 'C', 'L', 'd', '', 0)"),
+        format!("INSERT INTO quote VALUES ('q', '{plan}', '{person}', 'NGN', 1000, '2026-01-01', '', 1, NULL, 1, 1, 1)"),
+        format!(
+            "INSERT INTO policy VALUES ('{policy}', 'q', 'pln', '{person}', 'ACTIVE', 'Africa/Lagos', 'NGN', 'org', 1, 1, 1, 1)"
+        ),
+        format!("INSERT INTO policy_term VALUES ('{term}', '{policy}', 1, '2026-01-01', '2027-01-01', 'OPEN')"),
+        format!("INSERT INTO term_segment VALUES ('{term}', '2026-01-01', '2027-01-01', '{plan}', 1000)"),
+    ];
+    let member = format!("INSERT INTO member VALUES ('{member}', '{policy}', 0, '{person}', 'SELF', '2026-01-01', '2027-01-01', '2026-01-01', $1)");
+    db.write(&context(), move |tx: &Tx| {
+        let (statements, member) = (statements.clone(), member.clone());
+        Box::pin(async move {
+            for sql in statements {
+                tx.execute_unprepared(&sql).await?;
+            }
+            tx.execute_raw(crate::store::sql::statement(tx, &member, vec![vec![0_u8].into()])).await?;
+            Ok::<_, DbError>(())
+        })
+    })
+    .await
+    .expect("the family is there");
+}
+
+fn command(posting: &Posting, accounts: &[AccountKey]) -> Command {
+    let actions = || posting.movements.iter().map(|m| &m.action);
+    let query = Query {
+        accounts: accounts.iter().map(AccountKey::id).collect(),
+        holds: actions().filter_map(|a| a.hold()).collect(),
+        reversed: actions().filter_map(|a| a.reverses()).collect(),
+        member: posting.event.member,
+        day: posting.event.date,
+        source: posting.source.clone(),
+    };
+    Command { posting: posting.clone(), query, keys: accounts.to_vec(), episode: None }
+}
+
+/// Posts through the store at the posting's own instant.
+async fn post(db: &Db, posting: &Posting, openings: &[Account]) -> Result<(), Error> {
+    let (posting, openings) = (posting.clone(), openings.to_vec());
+    db.write(&context(), move |tx: &Tx| {
+        let (posting, openings) = (posting.clone(), openings.clone());
+        Box::pin(async move {
+            let keys: Vec<AccountKey> = openings.iter().map(|a| a.key.clone()).collect();
+            let command = command(&posting, &keys);
+            let view = super::view(tx, tx.kind(), &command.query, posting.now).await?;
+            let prepare = |_: &super::Cover, posting| Ok(Prepared { posting, openings: openings.clone() });
+            let tried = command.decide(view, posting.now, prepare)?;
+            let term = tried.cover.term.id;
+            tx.apply(batch(tx.kind(), term, &tried.posting, None, &tried.decision)).await.map_err(written)?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn balances(db: &Db, keys: &[AccountKey]) -> Vec<Account> {
+    let ids: Vec<_> = keys.iter().map(AccountKey::id).collect();
+    super::accounts(&db.read(&context()), db.kind(), &ids).await.expect("the balances")
+}
+
+fn history(seed: u8, length: usize) -> Vec<(Step, i64)> {
+    let rng = proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+    let steps = proptest::collection::vec((step(), 0..20_i64), length);
+    steps.new_tree(&mut runner).expect("a history").current()
+}
+
+for_each_database! { with store;
+    async fn the_same_history_ends_at_the_same_balances_as_the_rules_alone(store: Store) {
+        let opening = account(pool(), 1_000);
+        let mut shelf = Shelf::with(vec![opening.clone()]);
+        let (mut now, mut next, mut holds, mut captures) = (1, 0_u128, Vec::new(), Vec::new());
+        for (step, wait) in history(7, 150) {
+            now += wait;
+            next += 1;
+            let posting = shelf.posting(now, vec![action(&step, now, next, &holds, &captures)]);
+            let expected = shelf.post_as(&crate::domain::ledger::tests::term(), &posting);
+            let found = post(&store.db, &posting, std::slice::from_ref(&opening)).await;
+            assert_eq!(found.is_ok(), expected.is_ok(), "{step:?} at {now}: {found:?}, rules: {expected:?}");
+            if expected.is_err() {
+                continue;
+            }
+            match step {
+                Step::Hold { .. } => holds.push(next),
+                Step::Capture { .. } | Step::Fresh { .. } => captures.push(next),
+                _ => {}
+            }
+            let stored = balances(&store.db, &[pool()]).await;
+            assert_eq!(stored, vec![shelf.accounts[&pool().id()].clone()], "after {step:?} at {now}");
+        }
+        assert!(next > 100 && !holds.is_empty() && !captures.is_empty(), "the history did something");
+    }
+
+    async fn inv_p1_the_database_itself_refuses_to_overdraw_a_layer(store: Store) {
+        let mut shelf = Shelf::with(vec![account(pool(), 1_000)]);
+        let posting = shelf.posting(1, vec![crate::domain::ledger::tests::spend(400)]);
+        post(&store.db, &posting, &[account(pool(), 1_000)]).await.expect("there is room");
+        for change in ["used = used + 601", "reserved = reserved + 601", "granted = 399", "used = -1", "overdrawn = -1"] {
+            let refused = execute(&store.db, format!("UPDATE layer SET {change}")).await;
+            assert!(matches!(refused, Err(DbError::Constraint { .. })), "{change}: {refused:?}");
+        }
+        execute(&store.db, "UPDATE layer SET used = used + 600".to_owned()).await.expect("to the brim");
+    }
+
+    async fn inv_p2_the_journal_refuses_every_change_and_every_repetition(store: Store) {
+        let opening = account(pool(), 1_000);
+        let mut shelf = Shelf::with(vec![opening.clone()]);
+        let posting = shelf.posting(1, vec![crate::domain::ledger::tests::spend(400)]);
+        post(&store.db, &posting, std::slice::from_ref(&opening)).await.expect("there is room");
+        for table in ["posting", "posting_line", "posting_leg"] {
+            for change in [format!("UPDATE {table} SET posting_id = posting_id"), format!("DELETE FROM {table}")] {
+                let change = if table == "posting" { change.replace("posting_id", "id") } else { change };
+                let refused = execute(&store.db, change.clone()).await;
+                assert!(matches!(refused, Err(DbError::Constraint { .. })), "{change}: {refused:?}");
+            }
+        }
+        let mut again = posting.clone();
+        again.id = caremesh_kernel::PostingId::from_uuid(Uuid::from_u128(99));
+        again.expected.insert(pool().id(), 1);
+        let refused = post(&store.db, &again, &[opening]).await;
+        assert!(matches!(refused, Err(Error::AlreadyPosted)), "{refused:?}");
+    }
+
+    async fn a_posting_against_another_version_writes_nothing(store: Store) {
+        let opening = account(pool(), 1_000);
+        let mut shelf = Shelf::with(vec![opening.clone()]);
+        let first = shelf.posting(1, vec![crate::domain::ledger::tests::spend(400)]);
+        let late = shelf.posting(1, vec![crate::domain::ledger::tests::spend(400)]);
+        post(&store.db, &first, std::slice::from_ref(&opening)).await.expect("there is room");
+        let refused = post(&store.db, &late, &[opening]).await;
+        assert!(matches!(refused, Err(Error::Ledger { .. })), "{refused:?}");
+        assert_eq!(balances(&store.db, &[pool()]).await[0].version, 1);
+    }
+}
+
+async fn execute(db: &Db, sql: String) -> Result<(), DbError> {
+    db.write(&context(), move |tx: &Tx| {
+        let sql = sql.clone();
+        Box::pin(async move { Ok(tx.execute_unprepared(&sql).await.map(drop)?) })
+    })
+    .await
+}
+
+#[test]
+fn the_event_of_these_tests_is_the_one_that_was_seeded() {
+    assert_eq!(event().member, MemberId::from_uuid(Uuid::from_u128(6)));
+}

@@ -1,0 +1,344 @@
+//! Policies with terms, segments, members and receipts, and the cover of one member on one day.
+
+use caremesh_db::{Batch, Expect, Kind};
+use caremesh_kernel::{Currency, Date, MemberId, PersonId, PlanId, PlanVersionId, PolicyId, QuoteId, TermId};
+use sea_orm::{ConnectionTrait, Value};
+use serde::{Deserialize, Serialize};
+
+use super::quote::{self, ReceiptRow};
+use super::scope::{self, Scope};
+use super::sql::Column::{Number, Text};
+use super::sql::{bytes_of, hex_of, json, list, object, parse, statement, tagged};
+use super::{Error, parse_id};
+use crate::domain::plan::Relation;
+
+/// A row of `policy`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) id: PolicyId,
+    pub(crate) quote_id: QuoteId,
+    pub(crate) plan_id: PlanId,
+    pub(crate) policyholder: PersonId,
+    pub(crate) state: String,
+    pub(crate) zone: String,
+    pub(crate) currency: Currency,
+    pub(crate) lead_carrier: String,
+    pub(crate) activated_at: Option<i64>,
+    pub(crate) version: i64,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+}
+
+/// A row of `policy_term`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct TermRow {
+    pub(crate) id: TermId,
+    pub(crate) policy_id: PolicyId,
+    pub(crate) number: i64,
+    pub(crate) starts_on: Date,
+    pub(crate) ends_on: Date,
+    pub(crate) state: String,
+}
+
+/// A row of `term_segment`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct SegmentRow {
+    pub(crate) term_id: TermId,
+    pub(crate) starts_on: Date,
+    pub(crate) ends_on: Date,
+    pub(crate) plan_version_id: PlanVersionId,
+    pub(crate) sum_insured: i64,
+}
+
+/// A row of `member`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MemberRow {
+    pub(crate) id: MemberId,
+    pub(crate) policy_id: PolicyId,
+    pub(crate) position: i64,
+    pub(crate) person_id: PersonId,
+    pub(crate) relation: Relation,
+    pub(crate) starts_on: Date,
+    pub(crate) ends_on: Date,
+    pub(crate) continuous_from: Date,
+    /// Hexadecimal text: day of birth and declared conditions.
+    pub(crate) facts_sealed: String,
+}
+
+/// A policy with everything that hangs on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) policy: Row,
+    pub(crate) quote: quote::Row,
+    pub(crate) terms: Vec<TermRow>,
+    pub(crate) segments: Vec<SegmentRow>,
+    pub(crate) members: Vec<MemberRow>,
+    pub(crate) receipts: Vec<ReceiptRow>,
+}
+
+/// Ids of the scope's policies after a cursor, newest first: at most `limit`, and of one person if one is named.
+pub(crate) async fn list_ids<C: ConnectionTrait>(
+    c: &C,
+    scope: &Scope,
+    person: Option<PersonId>,
+    after: Option<(i64, PolicyId)>,
+    limit: u32,
+) -> Result<Vec<(i64, PolicyId)>, Error> {
+    let sql = format!(
+        "SELECT p.created_at, p.id FROM policy p WHERE {} AND ($5 = '' OR p.policyholder = $5 OR EXISTS \
+         (SELECT 1 FROM member lm WHERE lm.policy_id = p.id AND lm.person_id = $5)) \
+         AND (p.created_at < $6 OR (p.created_at = $6 AND p.id < $7)) ORDER BY p.created_at DESC, p.id DESC LIMIT $8",
+        scope::policy(1)
+    );
+    let (at, id) = after.map_or((i64::MAX, String::new()), |(at, id)| (at, id.to_string()));
+    let person = person.map(|id| id.to_string()).unwrap_or_default();
+    let own: [Value; 4] = [person.into(), at.into(), id.into(), i64::from(limit).into()];
+    let rows = c.query_all_raw(statement(c, &sql, [scope.values().as_slice(), &own].concat())).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, parse_id(&row.try_get_by_index::<String>(1)?)?))).collect()
+}
+
+/// The policies with these ids that the scope holds, each whole, in one statement.
+pub(crate) async fn find_many<C: ConnectionTrait>(
+    c: &C,
+    kind: Kind,
+    scope: &Scope,
+    ids: &[PolicyId],
+) -> Result<Vec<Found>, Error> {
+    #[derive(Serialize)]
+    struct IdRow {
+        id: PolicyId,
+    }
+    let wanted: Vec<IdRow> = ids.iter().map(|id| IdRow { id: *id }).collect();
+    let values = [[json(&wanted)].as_slice(), &scope.values()].concat();
+    let mut rows = Rows::default();
+    for (tag, body) in tagged(c, &find_sql(kind), values).await? {
+        rows.add(&tag, &body)?;
+    }
+    ids.iter().filter_map(|id| rows.take(*id)).collect()
+}
+
+/// The policy when the scope holds it.
+pub(crate) async fn find<C: ConnectionTrait>(
+    c: &C,
+    kind: Kind,
+    scope: &Scope,
+    id: PolicyId,
+) -> Result<Option<Found>, Error> {
+    Ok(find_many(c, kind, scope, &[id]).await?.pop())
+}
+
+#[derive(Default)]
+struct Rows {
+    policies: Vec<Row>,
+    quotes: Vec<quote::Row>,
+    terms: Vec<TermRow>,
+    segments: Vec<SegmentRow>,
+    members: Vec<MemberRow>,
+    receipts: Vec<ReceiptRow>,
+}
+
+impl Rows {
+    fn add(&mut self, tag: &str, body: &str) -> Result<(), Error> {
+        match tag {
+            "policy" => self.policies.push(parse(body)?),
+            "quote" => self.quotes.push(parse(body)?),
+            "term" => self.terms.push(parse(body)?),
+            "segment" => self.segments.push(parse(body)?),
+            "member" => self.members.push(parse(body)?),
+            "receipt" => self.receipts.push(parse(body)?),
+            _ => return Err(Error::Corrupt("an unknown arm of a statement")),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, id: PolicyId) -> Option<Result<Found, Error>> {
+        let policy = self.policies.iter().find(|row| row.id == id)?.clone();
+        let Some(quote) = self.quotes.iter().find(|row| row.id == policy.quote_id).cloned() else {
+            return Some(Err(Error::Corrupt("a policy without its quote")));
+        };
+        let mut terms: Vec<TermRow> = self.terms.iter().filter(|row| row.policy_id == id).cloned().collect();
+        terms.sort_by_key(|row| row.number);
+        let of_terms = |row: &&SegmentRow| terms.iter().any(|term| term.id == row.term_id);
+        let mut segments: Vec<SegmentRow> = self.segments.iter().filter(of_terms).cloned().collect();
+        segments.sort_by_key(|row| row.starts_on);
+        let mut members: Vec<MemberRow> = self.members.iter().filter(|row| row.policy_id == id).cloned().collect();
+        members.sort_by_key(|row| row.position);
+        let mut receipts: Vec<ReceiptRow> =
+            self.receipts.iter().filter(|row| row.quote_id == quote.id).cloned().collect();
+        receipts.sort_by_key(|row| row.number);
+        Some(Ok(Found { policy, quote, terms, segments, members, receipts }))
+    }
+}
+
+/// The policy of a member, with that member alone, when the scope holds the member.
+pub(crate) async fn find_by_member<C: ConnectionTrait>(
+    c: &C,
+    kind: Kind,
+    scope: &Scope,
+    member: MemberId,
+) -> Result<Option<Found>, Error> {
+    let seen = format!(
+        "SELECT p.* FROM member m JOIN policy p ON p.id = m.policy_id WHERE m.id = $1 AND {}",
+        scope::member(2)
+    );
+    let values = [[member.to_string().into()].as_slice(), &scope.values()].concat();
+    let mut rows = Rows::default();
+    for (tag, body) in tagged(c, &arms(kind, &seen), values).await? {
+        rows.add(&tag, &body)?;
+    }
+    rows.members.retain(|row| row.id == member);
+    let id = rows.policies.first().map(|row| row.id);
+    id.and_then(|id| rows.take(id)).transpose()
+}
+
+fn find_sql(kind: Kind) -> String {
+    let wanted = list(kind, "$1", "r", &[Text("id")]);
+    arms(kind, &format!("SELECT p.* FROM {wanted} JOIN policy p ON p.id = r.id WHERE {}", scope::policy(2)))
+}
+
+fn arms(kind: Kind, seen: &str) -> String {
+    format!(
+        "WITH seen AS ({seen}) \
+         SELECT 'policy' AS tag, {policy} AS body FROM seen p UNION ALL \
+         SELECT 'quote', {quote} FROM quote q JOIN seen p ON p.quote_id = q.id UNION ALL \
+         SELECT 'term', {term} FROM policy_term t JOIN seen p ON p.id = t.policy_id UNION ALL \
+         SELECT 'segment', {segment} FROM term_segment s JOIN policy_term t ON t.id = s.term_id \
+         JOIN seen p ON p.id = t.policy_id UNION ALL \
+         SELECT 'member', {member} FROM member m JOIN seen p ON p.id = m.policy_id UNION ALL \
+         SELECT 'receipt', {receipt} FROM receipt e JOIN seen p ON p.quote_id = e.quote_id",
+        policy = policy_object(kind),
+        quote = quote::quote_object(kind),
+        term = term_object(kind),
+        segment = segment_object(kind),
+        member = member_object(kind),
+        receipt = quote::receipt_object(kind),
+    )
+}
+
+pub(super) fn policy_object(kind: Kind) -> String {
+    let columns = [
+        ("id", "p.id"),
+        ("quote_id", "p.quote_id"),
+        ("plan_id", "p.plan_id"),
+        ("policyholder", "p.policyholder"),
+        ("state", "p.state"),
+        ("zone", "p.zone"),
+        ("currency", "p.currency"),
+        ("lead_carrier", "p.lead_carrier"),
+        ("activated_at", "p.activated_at"),
+        ("version", "p.version"),
+        ("created_at", "p.created_at"),
+        ("updated_at", "p.updated_at"),
+    ];
+    object(kind, &columns)
+}
+
+pub(super) fn term_object(kind: Kind) -> String {
+    let columns = [
+        ("id", "t.id"),
+        ("policy_id", "t.policy_id"),
+        ("number", "t.number"),
+        ("starts_on", "t.starts_on"),
+        ("ends_on", "t.ends_on"),
+        ("state", "t.state"),
+    ];
+    object(kind, &columns)
+}
+
+pub(super) fn segment_object(kind: Kind) -> String {
+    let columns = [
+        ("term_id", "s.term_id"),
+        ("starts_on", "s.starts_on"),
+        ("ends_on", "s.ends_on"),
+        ("plan_version_id", "s.plan_version_id"),
+        ("sum_insured", "s.sum_insured"),
+    ];
+    object(kind, &columns)
+}
+
+pub(super) fn member_object(kind: Kind) -> String {
+    let sealed = hex_of(kind, "m.facts_sealed");
+    let columns = [
+        ("id", "m.id"),
+        ("policy_id", "m.policy_id"),
+        ("position", "m.position"),
+        ("person_id", "m.person_id"),
+        ("relation", "m.relation"),
+        ("starts_on", "m.starts_on"),
+        ("ends_on", "m.ends_on"),
+        ("continuous_from", "m.continuous_from"),
+        ("facts_sealed", sealed.as_str()),
+    ];
+    object(kind, &columns)
+}
+
+/// A policy that was bought, with its first term, one segment and its members.
+pub(crate) fn insert(
+    kind: Kind,
+    policy: &Row,
+    term: &crate::domain::policy::NewTerm,
+    bought: &quote::Row,
+    members: &[MemberRow],
+) -> Batch {
+    let mut batch = Batch::new();
+    batch.push("policy", INSERT_POLICY, policy_values(policy), Expect::Rows(1));
+    let sql = "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state) VALUES ($1, $2, 1, $3, $4, 'OPEN')";
+    let (start, end) = (term.days.start().to_string(), term.days.end().to_string());
+    let values = vec![term.id.to_string().into(), policy.id.to_string().into(), start.clone().into(), end.clone().into()];
+    batch.push("policy_term", sql, values, Expect::Rows(1));
+    let sql = "INSERT INTO term_segment (term_id, starts_on, ends_on, plan_version_id, sum_insured) \
+         VALUES ($1, $2, $3, $4, $5)";
+    let version = bought.plan_version_id.to_string();
+    let values = vec![term.id.to_string().into(), start.into(), end.into(), version.into(), bought.sum_insured.into()];
+    batch.push("term_segment", sql, values, Expect::Rows(1));
+    batch.push("member", insert_members(kind), vec![json(members)], Expect::Rows(members.len() as u64));
+    batch
+}
+
+const INSERT_POLICY: &str = "INSERT INTO policy (id, quote_id, plan_id, policyholder, state, zone, currency, lead_carrier, \
+     activated_at, version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)";
+
+fn policy_values(policy: &Row) -> Vec<Value> {
+    vec![
+        policy.id.to_string().into(),
+        policy.quote_id.to_string().into(),
+        policy.plan_id.to_string().into(),
+        policy.policyholder.to_string().into(),
+        policy.state.clone().into(),
+        policy.zone.clone().into(),
+        policy.currency.code().into(),
+        policy.lead_carrier.clone().into(),
+        policy.activated_at.into(),
+        policy.version.into(),
+        policy.created_at.into(),
+    ]
+}
+
+fn insert_members(kind: Kind) -> String {
+    let columns = [
+        Text("id"),
+        Text("policy_id"),
+        Number("position"),
+        Text("person_id"),
+        Text("relation"),
+        Text("starts_on"),
+        Text("ends_on"),
+        Text("continuous_from"),
+        Text("facts_sealed"),
+    ];
+    format!(
+        "INSERT INTO member (id, policy_id, position, person_id, relation, starts_on, ends_on, continuous_from, \
+         facts_sealed) SELECT id, policy_id, position, person_id, relation, starts_on, ends_on, continuous_from, {} FROM {}",
+        bytes_of(kind, "facts_sealed"),
+        list(kind, "$1", "r", &columns)
+    )
+}
+
+/// The policy becomes active, when it is still at the version that was read.
+pub(crate) fn activate(id: PolicyId, version: i64, at: i64) -> Batch {
+    let mut batch = Batch::new();
+    let sql = "UPDATE policy SET state = 'ACTIVE', activated_at = $3, version = version + 1, updated_at = $3 \
+         WHERE id = $1 AND version = $2";
+    batch.push("policy", sql, vec![id.to_string().into(), version.into(), at.into()], Expect::Rows(1));
+    batch
+}
