@@ -93,3 +93,42 @@ async fn streams_and_calls_have_places_of_their_own_and_health_needs_none() {
     stream.abort();
     call.abort();
 }
+
+#[tokio::test]
+async fn never_more_calls_than_places_are_inside_and_all_that_may_wait_are_served() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 4;
+        config.admission.max_waiting = 100;
+        config.admission.max_wait_ms = 4_000;
+    })
+    .await;
+    let calls = (0..80).map(|_| world.ask_open("crowd:10"));
+    let answers = futures::future::join_all(calls).await;
+    let crowds: Vec<usize> =
+        answers.into_iter().map(|answer| answer.expect("served").parse().expect("a number")).collect();
+    assert_eq!(crowds.iter().max(), Some(&4), "as many as there are places, and not one more");
+}
+
+#[tokio::test]
+async fn places_of_callers_that_went_away_are_given_back() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 3;
+        config.admission.max_waiting = 4;
+        config.admission.max_wait_ms = 200;
+    })
+    .await;
+    // In a place, in the queue, and past it: each leaves at another moment.
+    let storm =
+        (0..300_u64).map(|turn| {
+            let call = world.ask_open("sleep:2000");
+            async move {
+                tokio::time::timeout(Duration::from_millis(turn % 23), call).await.is_ok_and(|a| a.is_ok())
+            }
+        });
+    futures::future::join_all(storm).await;
+    sleep(Duration::from_millis(300)).await;
+    let calls = (0..7).map(|_| world.ask_open("crowd:20"));
+    for answer in futures::future::join_all(calls).await {
+        answer.expect("three places and four turns in the queue are there again");
+    }
+}

@@ -28,7 +28,7 @@ async fn the_next_hop_gets_what_remains_and_less() {
     let contract = Arc::new(ContractPolicy::from_descriptor_set(&CONTRACT).expect("whole"));
     let address = format!("https://localhost:{}", far.running.address.port());
     let channel = ChannelBuilder::new(claims, contract).build("svc-probe", &address).expect("a channel");
-    let near = World::of(Transport::Plain, Probe { next: Some(channel) }, |_| {}).await;
+    let near = World::of(Transport::Plain, Probe { next: Some(channel), ..Probe::default() }, |_| {}).await;
 
     let said = near.client.ask("AskOpen", "forward:200", &[("grpc-timeout", "900m")]).await.expect("in time");
     let (near_ms, far_ms) = said.split_once(' ').expect("two numbers");

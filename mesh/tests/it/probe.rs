@@ -1,6 +1,8 @@
 //! The probe's messages, handler and client, written by hand: its proto is only for the contract.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,10 +47,11 @@ pub(crate) fn person() -> PersonId {
     PersonId::from_uuid(Uuid::from_u128(7))
 }
 
-/// The handler. `next` is where `forward` goes.
+/// The handler. `next` is where `forward` goes; `inside` counts the calls in `crowd`.
 #[derive(Clone, Default)]
 pub(crate) struct Probe {
     pub(crate) next: Option<Channel>,
+    pub(crate) inside: Arc<AtomicUsize>,
 }
 
 impl NamedService for Probe {
@@ -133,10 +136,18 @@ impl Probe {
             "granted" => return Ok(format!("{:?}", context.granted())),
             "purpose" => return Ok(format!("{:?}", context.purpose())),
             "remaining" => return Ok(context.deadline().remaining().as_millis().to_string()),
+            "crowd" => return Ok(self.crowd(number).await),
             "forward" => return self.forward(context, number).await,
             _ => {}
         }
         Ok(verb.to_owned())
+    }
+
+    /// Stays for some milliseconds and says how many calls were inside when it came, itself included.
+    async fn crowd(&self, stay_ms: &str) -> String {
+        let inside = Inside::enter(&self.inside);
+        tokio::time::sleep(Duration::from_millis(stay_ms.parse().expect("a number"))).await;
+        inside.found.to_string()
     }
 
     /// Asks the next hop how much time it sees, after having spent some.
@@ -150,6 +161,24 @@ impl Probe {
         let request = client::request(context, message);
         let answer = grpc.unary(request, path, ProstCodec::<_, AskResponse>::default()).await?;
         Ok(format!("{own} {}", answer.into_inner().said))
+    }
+}
+
+/// Counts a call for as long as it is there, cancelled or not.
+struct Inside {
+    all: Arc<AtomicUsize>,
+    found: usize,
+}
+
+impl Inside {
+    fn enter(all: &Arc<AtomicUsize>) -> Self {
+        Self { all: Arc::clone(all), found: all.fetch_add(1, Ordering::SeqCst) + 1 }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
