@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::faults::Faults;
+use crate::guard::Guard;
 use crate::idempotency::Running;
 use crate::keys::Secrets;
-use crate::{Config, Error, Kind, guard};
+use crate::{Config, Error, Kind};
 
 /// Connections are replaced after this time, so that a server's fail-over and changed settings reach every one.
 const MAX_LIFETIME: Duration = Duration::from_secs(600);
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     /// The last place of the feed that this process knows of: wakes who waits for events.
     pub(crate) feed: watch::Sender<i64>,
     pub(crate) running: Running,
+    pub(crate) guard: Guard,
 }
 
 /// What a store takes from its surroundings. The default is the machine's clock, fresh ids and no faults.
@@ -86,7 +88,8 @@ impl Db {
         config.validate()?;
         let kind = config.kind()?;
         // The writer first: it creates the SQLite file and turns its journal to WAL.
-        let write = open(write_options(&config, kind)).await?;
+        let guard = Guard::new();
+        let write = open(write_options(&config, kind, &guard)).await?;
         let read = open(read_options(&config, kind)).await?;
         let transactions = TaskTracker::new();
         Ok(Self {
@@ -100,6 +103,7 @@ impl Db {
                 written: watch::Sender::new(0),
                 feed: watch::Sender::new(0),
                 running: Running::default(),
+                guard,
             }),
         })
     }
@@ -153,10 +157,14 @@ fn common(config: &Config, kind: Kind, connections: u32) -> ConnectOptions {
     options
 }
 
-fn write_options(config: &Config, kind: Kind) -> ConnectOptions {
+fn write_options(config: &Config, kind: Kind, guard: &Guard) -> ConnectOptions {
     match kind {
         Kind::Sqlite => sqlite(config, 1, false),
-        Kind::Postgres => postgres(config, config.write_connections, false),
+        Kind::Postgres => {
+            let (guard, mut options) = (guard.clone(), postgres(config, config.write_connections, false));
+            options.map_sqlx_postgres_pool_opts(move |pool| guard.on_release(pool));
+            options
+        }
     }
 }
 
@@ -205,9 +213,6 @@ fn postgres(config: &Config, connections: u32, reader: bool) -> ConnectOptions {
                 ("default_transaction_read_only", read_only),
             ])
         });
-    if !reader {
-        options.map_sqlx_postgres_pool_opts(guard::on_release);
-    }
     options
 }
 

@@ -184,7 +184,7 @@ impl Tx {
         db.inner.parts.faults.at(Point::BeforeBegin).await?;
         let mode = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
-        let connection = db.inner.write.begin_with_options(options).await?;
+        let connection = db.inner.guard.watch(db.inner.write.begin_with_options(options)).await?;
         let before = context.take_touched();
         let facts = Told { count_before: before.len(), before, written: Vec::new() };
         Ok(Self {
