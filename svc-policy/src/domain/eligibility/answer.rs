@@ -105,8 +105,8 @@ pub fn accounts_asked(
             Err(other) => return Err(other),
         }
     }
-    needs.sort_by_key(|need| need.opening.id());
-    needs.dedup_by_key(|need| need.opening.id());
+    needs.sort_by_cached_key(|need| need.opening.id());
+    needs.dedup_by(|later, kept| later.opening.key == kept.opening.key);
     Ok(needs)
 }
 
@@ -156,7 +156,8 @@ fn cover_reason(cover: &Cover, date: Date) -> Option<Ineligible> {
     (date >= days.end()).then_some(Ineligible::CoverEnded { ended: days.end() })
 }
 
-/// An event and a line as the plan means them by this benefit.
+/// An event and a line as the plan means them by this benefit: as its list of benefits says, or else as the expansion
+/// that takes the benefit does.
 fn example(plan: &PlanVersion, question: &Question, benefit: &str) -> Option<(Event, Line)> {
     let means = |rule: &&Expansion| rule.when.benefits.iter().any(|known| known == benefit);
     let rule = plan
@@ -164,10 +165,14 @@ fn example(plan: &PlanVersion, question: &Question, benefit: &str) -> Option<(Ev
         .iter()
         .find(means)
         .or_else(|| plan.expansions.iter().find(|r| r.when.benefits.is_empty()))?;
+    let listed = plan.benefit(benefit);
     let event = Event {
         // No event has this id, so that it was never counted before.
         id: EventId::from_uuid(Uuid::nil()),
-        kind: rule.when.events.first().copied().unwrap_or(EventKind::Outpatient),
+        kind: listed
+            .map(|benefit| benefit.event)
+            .or(first(&rule.when.events))
+            .unwrap_or(EventKind::Outpatient),
         date: question.date,
         discharge: None,
         emergency: rule.when.emergency.unwrap_or(false),
@@ -183,7 +188,7 @@ fn example(plan: &PlanVersion, question: &Question, benefit: &str) -> Option<(Ev
     let line = Line {
         sequence: 1,
         benefit: benefit.to_owned(),
-        kind: rule.when.kinds.first().copied().unwrap_or(LineKind::Other),
+        kind: listed.map(|benefit| benefit.kind).or(first(&rule.when.kinds)).unwrap_or(LineKind::Other),
         billed_minor: 1,
         agreed_minor: None,
         count: None,
@@ -197,6 +202,10 @@ fn example(plan: &PlanVersion, question: &Question, benefit: &str) -> Option<(Ev
         capitated: false,
     };
     Some((event, line))
+}
+
+fn first<T: Copy>(choices: &[T]) -> Option<T> {
+    choices.first().copied()
 }
 
 fn against(

@@ -4,6 +4,8 @@
 
 mod answer;
 mod family;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Answer, Ineligible, Question, accounts_asked, answer};
 pub use family::{FamilyBreach, family_breaches};

@@ -28,7 +28,8 @@ pub(super) fn of(plan: &PlanVersion, cover: &Cover, event: &Event, lines: &[Line
         }
     }
     let mut needs: Vec<_> = keys.into_iter().map(|(key, index)| need(plan, cover, key, index)).collect();
-    needs.sort_by_key(|need| need.opening.id());
+    // Cached: an id is a hash of the whole key.
+    needs.sort_by_cached_key(|need| need.opening.id());
     needs
 }
 

@@ -28,6 +28,7 @@ pub(super) fn version(file: &str, plan: &PlanVersion) -> Result<(), PlanError> {
         head,
         carriers,
         steps,
+        benefits,
         unique_ids,
         accounts,
         expansions,
@@ -155,6 +156,34 @@ fn steps(plan: &PlanVersion) -> Result<(), Broken> {
     ] {
         if place(first) > place(then) {
             return broken("steps", format!("{} must come before {}", first.name(), then.name()));
+        }
+    }
+    Ok(())
+}
+
+/// A code that no benefit has is a slip of the pen: the rule would never apply.
+fn benefits(plan: &PlanVersion) -> Result<(), Broken> {
+    let mut codes = BTreeSet::new();
+    for (index, benefit) in plan.benefits.iter().enumerate() {
+        if !is_code(&benefit.code, b'_') || !codes.insert(&benefit.code) {
+            return broken(
+                format!("benefits[{index}].code"),
+                "must be upper-case letters, digits and '_', and be there once",
+            );
+        }
+    }
+    let conditions = (plan.expansions.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.sublimits.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.deductibles.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.copays.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.out_of_pocket.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.rooms.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.waiting.iter().map(|r| (&r.id, &r.when)))
+        .chain(plan.exclusions.iter().map(|r| (&r.id, &r.when)));
+    for (id, when) in conditions {
+        let unknown = when.benefits.iter().find(|code| !codes.is_empty() && !codes.contains(code));
+        if let Some(code) = unknown {
+            return broken(format!("{id}.when.benefits"), format!("{code:?} is not one of benefits"));
         }
     }
     Ok(())

@@ -12,6 +12,8 @@ mod error;
 mod jurisdiction;
 mod people;
 mod premiums;
+#[cfg(test)]
+mod tests;
 mod version;
 mod when;
 
@@ -27,6 +29,6 @@ pub use people::{FamilyRules, MemberGroup, Relation, RelationRule};
 pub use premiums::{
     AgeBand, Discount, FamilyRate, InstalmentPlan, Loading, MemberRate, PremiumRules, RetainedCharge,
 };
-pub use version::{Carrier, CrossingRule, PlanVersion, Step, SumInsuredScope};
+pub use version::{Benefit, Carrier, CrossingRule, PlanVersion, Step, SumInsuredScope};
 pub(crate) use when::Circumstance;
 pub use when::{EventKind, LineKind, Network, When};

@@ -11,6 +11,7 @@ use super::costs::{
 use super::error::PlanError;
 use super::people::FamilyRules;
 use super::premiums::PremiumRules;
+use super::when::{EventKind, LineKind};
 use super::{check, digest};
 use crate::domain::account::LayerKind;
 
@@ -118,6 +119,20 @@ pub struct Carrier {
     pub leads: bool,
 }
 
+/// Something that can be claimed, as a reader knows it and as it is usually recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Benefit {
+    /// Benefit code of lines, `SURGERY`.
+    pub code: String,
+    /// What a member reads.
+    pub name: String,
+    /// The kind of event it usually belongs to.
+    pub event: EventKind,
+    /// The kind of charge it usually is.
+    pub kind: LineKind,
+}
+
 /// One version of a plan. Read with [`PlanVersion::from_toml`], which validates it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +167,9 @@ pub struct PlanVersion {
     /// In which order the layers of an account are drawn.
     #[serde(default = "default_draw_order")]
     pub draw_order: Vec<LayerKind>,
+    /// What can be claimed. Where it is given, a rule may name no other benefit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub benefits: Vec<Benefit>,
     /// Who carries the risk.
     pub carriers: Vec<Carrier>,
     /// What is counted.
@@ -236,6 +254,12 @@ impl PlanVersion {
     #[must_use]
     pub fn account(&self, code: &str) -> Option<&AccountRule> {
         self.accounts.iter().find(|account| account.code == code)
+    }
+
+    /// The benefit with this code, where the plan lists its benefits.
+    #[must_use]
+    pub fn benefit(&self, code: &str) -> Option<&Benefit> {
+        self.benefits.iter().find(|benefit| benefit.code == code)
     }
 
     /// The fixed benefit with this benefit code.

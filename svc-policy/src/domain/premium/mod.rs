@@ -5,6 +5,8 @@
 
 mod quote;
 mod refund;
+#[cfg(test)]
+mod tests;
 
 pub use quote::{
     Instalment, MemberPremium, Premium, PremiumError, Proposal, ProposedMember, TaxAmount, mid_term_premium,
