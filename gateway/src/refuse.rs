@@ -12,20 +12,25 @@ use tonic::body::Body;
 use crate::frame::BodyFault;
 
 /// How long the rest of a refused call is read.
-const UNREAD_LIMIT: Duration = Duration::from_secs(1);
-/// How much of it is read.
-const UNREAD_BYTES: usize = 64 * 1024;
+const UNREAD_LIMIT: Duration = Duration::from_secs(5);
+/// How much of it is read; who sends more has to live with a reset.
+const UNREAD_BYTES: usize = 32 << 20;
 /// What a caller is told to wait when there is no room for its message.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
 
-/// The answer to a call whose body has not been read. What is on its way is read to its end first, in
-/// the background: HTTP/2 would reset the stream otherwise, and a connection with many resets is
-/// closed for all its calls (hyperium/h2 #856).
+/// The answer to a call whose body has not been read.
 pub(crate) fn answer_unread(body: Body, refusal: Refusal) -> Response {
+    read_out(body);
+    refuse(refusal)
+}
+
+/// Reads what is still on its way, in the background and within bounds. A connection that is closed
+/// over unread bytes is reset, and the answer is lost with it: a browser that uploads a large message
+/// would show a network error in place of the refusal.
+pub(crate) fn read_out(body: Body) {
     if !http_body::Body::is_end_stream(&body) {
         tokio::spawn(tokio::time::timeout(UNREAD_LIMIT, discard(body)));
     }
-    refuse(refusal)
 }
 
 async fn discard(mut body: Body) {

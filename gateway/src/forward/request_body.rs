@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 
 use crate::frame::{Arity, BodyFault, FrameCheck};
+use crate::refuse::read_out;
 
 /// Bytes of all request bodies that wait for their last byte, bounded over the whole gateway, so
 /// that many slow senders of large messages cannot fill the memory.
@@ -66,6 +67,14 @@ pub(crate) async fn read_one(
     limit_bytes: usize,
     room: &WaitingRoom,
 ) -> Result<Body, BodyFault> {
+    let whole = collect(&mut body, limit_bytes, room).await;
+    if whole.is_err() {
+        read_out(body);
+    }
+    whole
+}
+
+async fn collect(body: &mut Body, limit_bytes: usize, room: &WaitingRoom) -> Result<Body, BodyFault> {
     let mut check = FrameCheck::new(Arity::One, limit_bytes);
     let mut seat = room.seat();
     let mut whole = Chunks::default();

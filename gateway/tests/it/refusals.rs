@@ -164,6 +164,48 @@ async fn an_oversized_message_is_resource_exhausted_and_names_the_limit() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_readable_while_a_large_body_is_still_on_its_way() {
+    // Closing with unread bytes resets the connection, and the answer is lost with it: the browser
+    // would show a network error instead of the refusal.
+    let (world, _probe) = World::with_probe_and(|config| config.limits.max_message_bytes = 1_024).await;
+    let large = ask(&"x".repeat(3 << 20));
+    // More than the sockets' buffers hold.
+    let huge = ask(&"x".repeat(14 << 20));
+    for token in [None, Some("member-1")] {
+        let answer = write_all_then_read(&world, &huge, token).await;
+        let code = if token.is_none() { "grpc-status: 16" } else { "grpc-status: 8" };
+        assert!(answer.contains(code), "{answer}");
+    }
+    for wire in [Wire::Http1, Wire::Http2] {
+        for nth in 0..5 {
+            let answer = WebCall::new("Echo", &large).over(wire).token(None).send(&world).await;
+            assert_eq!(answer.reason(), "CREDENTIALS_MISSING", "{wire:?} {nth}");
+            let answer = WebCall::new("Echo", &large).over(wire).send(&world).await;
+            assert_eq!(answer.reason(), "MESSAGE_TOO_LARGE", "{wire:?} {nth}");
+        }
+    }
+}
+
+/// A client that looks at the answer only when it has sent everything, as most do.
+async fn write_all_then_read(world: &World, message: &Ask, token: Option<&str>) -> String {
+    let body = frame(0, &message.encode_to_vec());
+    let token =
+        token.map_or(String::new(), |it| format!("authorization: Bearer {}\r\n", world.trust.token(it)));
+    let head = format!(
+        "POST /caremesh.probe.v1.ProbeService/Echo HTTP/1.1\r\nhost: localhost\r\n{token}\
+         content-type: application/grpc-web+proto\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = tls(world, b"http/1.1").await;
+    stream.write_all(head.as_bytes()).await.expect("open");
+    stream.write_all(&body).await.expect("open to the last byte");
+    stream.flush().await.expect("open");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("not reset");
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+#[tokio::test]
 async fn an_announced_giant_is_refused_before_it_is_sent() {
     let (world, _probe) = World::with_probe().await;
     let begun = Instant::now();

@@ -33,6 +33,7 @@ async fn tls_to(address: SocketAddr, roots: RootCertStore, alpn: &[u8]) -> TlsSt
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let tcp = TcpStream::connect(address).await.expect("listens");
+    tcp.set_nodelay(true).expect("option");
     let name = ServerName::try_from("localhost").expect("name");
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("trusted")
 }
