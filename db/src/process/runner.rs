@@ -8,6 +8,7 @@ use std::time::Duration;
 use caremesh_kernel::{Timestamp, Uuid};
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
+use caremesh_mesh::telemetry::{Work, trace_parent};
 use caremesh_mesh::{CallContext, Deadline};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,6 @@ const STEP_LIMIT: Duration = Duration::from_secs(30);
 const CLAIM: i64 = 16;
 /// How often the runner looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// After a day a step starts a trace of its own: old traces are gone from where they were kept.
-const TRACE_DAY_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// Runs the processes of one service.
 pub struct Runner {
@@ -112,7 +111,11 @@ impl Runner {
 
     async fn work_on(&self, process: ProcessRow) -> Result<(), Error> {
         let Some(flow) = self.flows.get(process.kind.as_str()) else { return Ok(()) };
-        let outcome = self.step(flow.as_ref(), &process).await;
+        // In the trace of the call that began the process, and in a new one that links back after a day.
+        let age = Duration::from_micros(self.now().micros_since(process.created_at).unsigned_abs());
+        let work = Work::new(self.workload.service(), "process step")
+            .continuing(process.trace_parent.as_deref(), age);
+        let outcome = work.run(self.step(flow.as_ref(), &process)).await;
         if let Err(error) = &outcome {
             let (id, step) = (process.id, process.step);
             tracing::warn!(process.id = %id, process.step = step, error = %error, "a process step did not succeed");
@@ -140,10 +143,8 @@ impl Runner {
 
     fn call(&self, process: &ProcessRow, name: &'static str) -> StepCall {
         let now = self.now();
-        let fresh = now.micros_since(process.created_at) < TRACE_DAY_MICROS;
-        let trace_parent = process.trace_parent.clone().filter(|_| fresh);
         StepCall {
-            context: self.context().with_trace_parent(trace_parent).with_episode(process.episode),
+            context: self.context().with_trace_parent(trace_parent()).with_episode(process.episode),
             process: process.id,
             step: process.step,
             name,
