@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::cli::{Cli, Command, Settings};
 use crate::config::{Sources, process_environment};
 use crate::exit::{Failure, OrFail};
-use crate::{serve, token, up};
+use crate::{admin, serve, token, up};
 
 /// Where `up` keeps its data when nobody says otherwise.
 const DEFAULT_DATA: &str = "data";
@@ -21,7 +21,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token { name, settings } => token::run(&data_of(&settings), &name),
         Command::Up(settings) => up::run(&data_of(&settings), &sources(&settings)?),
         Command::Serve { component, settings } => serve::run(component, &sources(&settings)?),
-        _ => Err(anyhow::anyhow!("not wired").into()),
+        Command::Migrate(settings) => admin::migrate(settings.data.as_deref(), &sources(&settings)?),
+        Command::Verify { what, settings } => {
+            admin::verify(what, settings.data.as_deref(), &sources(&settings)?)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one binary: every command, its settings, the demo issuer and the demo data.
 //! Composition only: what a service does lives in its own crate.
 
+pub mod admin;
 pub mod cli;
 pub mod commands;
 pub mod components;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use caremesh_gateway::{Gateway, GatewayConfig};
-use caremesh_kernel::{Clock, SystemClock};
+use caremesh_kernel::SystemClock;
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::telemetry::TelemetryConfig;
 use caremesh_mesh::tls::{CertificateFiles, Material, WorkloadIdentity};
+use caremesh_svc_policy as policy;
 use serde_json::json;
 
 use crate::cli::Component;
@@ -23,7 +24,6 @@ struct Common {
     workload: WorkloadIdentity,
     files: CertificateFiles,
     identity: Arc<Identity>,
-    clock: Arc<dyn Clock>,
 }
 
 /// Runs a component until it is told to stop.
@@ -41,20 +41,23 @@ pub fn run(component: Component, sources: &Sources) -> Result<(), Failure> {
                 serve_gateway(config, common, &telemetries).await.or_environment()
             })
         }
-        Component::Policy => Err(anyhow::anyhow!("svc-policy is not wired yet").into()),
+        Component::Policy => {
+            let config = sources.component("policy", &components::policy_defaults()).or_settings()?;
+            process::run(&telemetry, "svc-policy", Logs::Stdout, |telemetries| async move {
+                serve_policy(config, common, &telemetries).await.or_environment()
+            })
+        }
     }
 }
 
 impl Common {
     fn read(sources: &Sources) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let files: CertificateFiles = sources.component("tls", &json!({}))?;
         let identity: IdentityConfig = sources.component("identity", &json!({}))?;
         Ok(Self {
             workload: WorkloadIdentity::new(Material::load(&files)?)?,
             files,
-            identity: Arc::new(Identity::new(&identity, Arc::clone(&clock))?),
-            clock,
+            identity: Arc::new(Identity::new(&identity, Arc::new(SystemClock))?),
         })
     }
 }
@@ -66,4 +69,14 @@ async fn serve_gateway(config: GatewayConfig, common: Common, telemetries: &Tele
     let gateway = Gateway::bind(config, parts).await.map_err(components::explain_gateway)?;
     tracing::info!(server.address = %gateway.address()?, "The gateway listens.");
     gateway.run(process::ending(&life)).await.context("the gateway failed")
+}
+
+async fn serve_policy(config: policy::Config, common: Common, telemetries: &Telemetries) -> Result<()> {
+    let life = process::life()?;
+    reload::watch(common.workload.clone(), common.files, reload::LOOK_EVERY);
+    let service =
+        components::start_policy(config, common.workload, common.identity, telemetries, &life).await?;
+    tracing::info!(server.address = %service.address(), "svc-policy listens.");
+    service.ended().await;
+    Ok(())
 }

@@ -23,12 +23,8 @@ const COMPONENTS: [&str; 6] = ["gateway", "identity", "issuer", "policy", "telem
 const SECRETS: [&str; 2] = ["policy.database_url", "policy.keys_url"];
 
 /// Short names of settings, for the environment and flags, and what they stand for.
-const SHORT: [(&str, &str); 4] = [
-    ("policy.admin_listen", "policy.server.admin_listen"),
-    ("policy.database_url", "policy.database.url"),
-    ("policy.keys_url", "policy.keys.url"),
-    ("policy.listen", "policy.server.listen"),
-];
+const SHORT: [(&str, &str); 2] =
+    [("policy.admin_listen", "policy.server.admin_listen"), ("policy.listen", "policy.server.listen")];
 
 /// Where settings come from, lowest first.
 pub struct Sources {

@@ -7,18 +7,12 @@ use super::*;
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Policy {
-    database: Database,
+    database_url: String,
     port: u16,
     #[serde(default)]
     hosts: Vec<String>,
     #[serde(default)]
     limits: Limits,
-}
-
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-struct Database {
-    url: String,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -39,7 +33,7 @@ fn sources(file: &str, variables: &[(&str, &str)]) -> Result<Sources> {
 }
 
 fn policy(sources: &Sources) -> Result<Policy> {
-    sources.component("policy", &serde_json::json!({ "database": { "url": "sqlite:default" }, "port": 1 }))
+    sources.component("policy", &serde_json::json!({ "database_url": "sqlite:default", "port": 1 }))
 }
 
 fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
@@ -88,9 +82,9 @@ fn a_secret_can_come_from_a_file_and_not_from_both() {
     std::fs::write(&path, "postgres://u:12345@db/policy\n").expect("written");
     let file = ("CAREMESH_POLICY__DATABASE_URL_FILE", path.to_str().expect("text"));
     let read = policy(&sources("", &[file]).expect("readable")).expect("set");
-    assert_eq!(read.database.url, "postgres://u:12345@db/policy");
+    assert_eq!(read.database_url, "postgres://u:12345@db/policy");
     let both = refusal("", &[file, ("CAREMESH_POLICY__DATABASE_URL", "sqlite:x")]);
-    assert!(both.contains("policy.database.url is given twice"), "{both}");
+    assert!(both.contains("policy.database_url is given twice"), "{both}");
 }
 
 #[test]
@@ -104,5 +98,29 @@ fn text_of_digits_stays_text_and_lists_are_written_as_in_toml() {
     let variables =
         [("CAREMESH_POLICY__DATABASE_URL", "12345"), ("CAREMESH_POLICY__HOSTS", "[\"a\", \"b\"]")];
     let read = policy(&sources("", &variables).expect("readable")).expect("set");
-    assert_eq!((read.database.url.as_str(), read.hosts.len()), ("12345", 2));
+    assert_eq!((read.database_url.as_str(), read.hosts.len()), ("12345", 2));
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nested {
+    server: Server,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    listen: String,
+    admin_listen: String,
+}
+
+#[test]
+fn a_short_name_stands_for_the_whole_one_and_leaves_its_neighbours_alone() {
+    let read = sources("", &[("CAREMESH_POLICY__LISTEN", "127.0.0.1:1")]).expect("readable");
+    let defaults = serde_json::json!({ "server": { "listen": "default", "admin_listen": "default" } });
+    let server = read.component::<Nested>("policy", &defaults).expect("set").server;
+    assert_eq!((server.listen.as_str(), server.admin_listen.as_str()), ("127.0.0.1:1", "default"));
+    let flagged = read.with_flag("policy.admin_listen", "127.0.0.1:2");
+    let server = flagged.component::<Nested>("policy", &defaults).expect("set").server;
+    assert_eq!((server.listen.as_str(), server.admin_listen.as_str()), ("127.0.0.1:1", "127.0.0.1:2"));
 }

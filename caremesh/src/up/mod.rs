@@ -4,7 +4,7 @@
 mod issuer;
 mod load;
 mod running;
-mod settings;
+pub(crate) mod settings;
 mod welcome;
 
 use std::path::Path;
@@ -15,6 +15,7 @@ use caremesh_gateway::Gateway;
 use caremesh_kernel::{Clock, SystemClock};
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
+use caremesh_svc_policy as policy;
 use tokio::time::Instant;
 
 use crate::components::{self, TRUST_DOMAIN};
@@ -56,7 +57,22 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
         Ok(WorkloadIdentity::new(authority.issue(name, &*clock)?)?)
     };
 
+    migrate(&settings.policy, folder).await?;
+    let mut running = Running::new(life.clone());
+    let service = components::start_policy(
+        settings.policy.clone(),
+        as_workload("svc-policy")?,
+        Arc::clone(&identity),
+        &telemetries,
+        &life,
+    )
+    .await?;
     let mut gateway = settings.gateway.clone();
+    gateway.upstreams.insert("svc-policy".to_owned(), format!("https://{}", service.address()));
+    running.start("svc-policy", |_| async move {
+        service.ended().await;
+        Ok(())
+    });
     let parts = components::gateway_parts(as_workload("gateway")?, identity, &telemetries);
     let gateway = Gateway::bind(gateway, parts).await.map_err(components::explain_gateway)?;
     let endpoints = Endpoints {
@@ -67,7 +83,6 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     endpoints.save(folder)?;
     let admin = gateway.admin_address()?;
 
-    let mut running = Running::new(life);
     let (issuer, serving) = issuer.split();
     running.start("issuer", |shutdown| serving.run(shutdown));
     running.start("gateway", |shutdown| async { Ok(gateway.run(shutdown).await?) });
@@ -79,6 +94,14 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
         welcome::print(&endpoints, folder, &authority, began.elapsed())?;
     }
     running.until_stopped().await
+}
+
+/// Brings the stores of svc-policy in the data folder to this release's schema.
+async fn migrate(config: &policy::Config, folder: &DataFolder) -> Result<()> {
+    for name in ["policy", "policy-keys", "policy-audit"] {
+        std::fs::create_dir_all(folder.service(name))?;
+    }
+    Ok(policy::migrate(config).await?)
 }
 
 /// The mesh believes this process's own issuer and no other.

@@ -8,6 +8,7 @@ use caremesh_gateway::GatewayConfig;
 use caremesh_mesh::telemetry::TelemetryConfig;
 use serde_json::json;
 
+use crate::components;
 use crate::config::Sources;
 use crate::data::DataFolder;
 use crate::issuer::IssuerConfig;
@@ -18,6 +19,8 @@ pub(super) struct UpSettings {
     pub(super) gateway: GatewayConfig,
     /// The demo sign-in.
     pub(super) issuer: IssuerConfig,
+    /// svc-policy.
+    pub(super) policy: caremesh_svc_policy::Config,
 
     /// Logs, traces, metrics of the whole process.
     pub(super) telemetry: TelemetryConfig,
@@ -33,6 +36,7 @@ impl UpSettings {
         issuer.validate()?;
         let settings = Self {
             gateway: sources.component("gateway", &json!({ "reflection": "anyone" }))?,
+            policy: policy(sources, folder)?,
             telemetry: sources.component("telemetry", &json!({ "log_format": "text" }))?,
             issuer,
         };
@@ -43,8 +47,26 @@ impl UpSettings {
     /// The demo issuer lets anybody be anybody, so nothing of it may be reachable from elsewhere.
     fn refuse_other_machines(&self) -> Result<()> {
         loopback("gateway.listen", self.gateway.listen)?;
-        loopback("gateway.admin_listen", self.gateway.admin_listen)
+        loopback("gateway.admin_listen", self.gateway.admin_listen)?;
+        loopback("policy.listen", self.policy.server.listen)?;
+        loopback("policy.admin_listen", self.policy.server.admin_listen)
     }
+}
+
+/// svc-policy with its files in the data folder: data keys apart from the data that they seal.
+///
+/// # Errors
+/// Names the setting and the rule it breaks.
+pub(crate) fn policy(sources: &Sources, folder: &DataFolder) -> Result<caremesh_svc_policy::Config> {
+    let (data, keys) = (folder.service("policy"), folder.service("policy-keys"));
+    let store = |path: std::path::PathBuf| format!("sqlite://{}", path.display());
+    let mut defaults = components::policy_defaults();
+    defaults["database_url"] = store(data.join("policy.db")).into();
+    defaults["keys_url"] = store(keys.join("keys.db")).into();
+    defaults["key_file"] = json!(keys.join("wrapping-keys.json"));
+    defaults["audit_key_file"] = json!(keys.join("audit.key"));
+    defaults["audit_checkpoint_file"] = json!(folder.service("policy-audit").join("checkpoints.jsonl"));
+    sources.component("policy", &defaults)
 }
 
 fn loopback(key: &str, address: SocketAddr) -> Result<()> {
