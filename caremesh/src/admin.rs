@@ -52,8 +52,10 @@ async fn ledger(config: &policy::Config) -> Result<(), Failure> {
         terminal::say(&format!("{}: overdrawn by {}, with a recovery", layer.layer, layer.amount));
     }
     for difference in &report.differences {
-        let policy::Difference { check, subject, stored, journal } = difference;
-        terminal::say(&format!("{subject}: {check} is {stored}, and {journal} by the journal"));
+        terminal::say(&format!(
+            "{}: {} is {}, and {} by the journal",
+            difference.subject, difference.check, difference.stored, difference.journal
+        ));
     }
     if report.is_clean() {
         terminal::say(&format!("The ledger adds up: {} postings, {} layers.", report.postings, report.layers));
