@@ -118,13 +118,16 @@ impl Default for Http2Config {
 pub struct ShutdownConfig {
     /// Not serving, but still accepting, for so many milliseconds: until load balancers have seen it.
     pub notice_ms: u64,
+    /// From then on open streams may end by themselves for so many milliseconds; then they are told that
+    /// the server is stopping (`DRAINING`), and their clients resume elsewhere.
+    pub stream_grace_ms: u64,
     /// Calls may end within so many milliseconds; then connections are cut.
     pub drain_ms: u64,
 }
 
 impl Default for ShutdownConfig {
     fn default() -> Self {
-        Self { notice_ms: 0, drain_ms: 25_000 }
+        Self { notice_ms: 0, stream_grace_ms: 2_000, drain_ms: 25_000 }
     }
 }
 

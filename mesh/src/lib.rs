@@ -7,12 +7,13 @@
 //! 3. opening: finds the method in the contract, notes when the call arrived
 //! 4. catch-panic: inside trace, so that the panic has a span; outside all that could panic
 //! 5. admission: before any work is spent on a call that will be shed
-//! 6. deadline: covers identity and audit too, which may wait for a key set or a disk
-//! 7. identity: who calls
-//! 8. audit: outside access, so that refusals are events too
-//! 9. access: may they
-//! 10. errors: what the handler may answer with
-//! 11. `accept(request)?`, then the handler
+//! 6. end of streams: told when the server stops
+//! 7. deadline: covers identity and audit too, which may wait for a key set or a disk
+//! 8. identity: who calls
+//! 9. audit: outside access, so that refusals are events too
+//! 10. access: may they
+//! 11. errors: what the handler may answer with
+//! 12. `accept(request)?`, then the handler
 //!
 //! # The client stack, outermost first (`client.rs` is the only place that orders it)
 //!
@@ -26,7 +27,7 @@
 //! | `reason.rs`, `refusal.rs`, `status.rs` | reasons of the contract → `Status` → reasons at the client |
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
-//! | `layer.rs`; `opening`, `catch_panic`, `admission`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
+//! | `layer.rs`; `opening`, `catch_panic`, `admission`, `draining`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
 //! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
 //! | `server.rs`, `connections.rs`, `frame_limit.rs` | the list of layers; the HTTP/2 connections under it and their limits |
 //! | `health.rs`, `admin.rs` | probes, readiness, the plain-text port |
@@ -47,6 +48,7 @@ pub mod config;
 mod connections;
 pub mod context;
 pub mod deadline;
+pub mod draining;
 pub mod errors;
 mod frame_limit;
 pub mod health;

@@ -23,6 +23,7 @@ use crate::catch_panic::CatchPanic;
 use crate::config::{ConfigError, ServerConfig};
 use crate::connections;
 use crate::deadline::EnforceDeadline;
+use crate::draining::EndStreams;
 use crate::errors::Errors;
 use crate::health::{Health, Probe};
 use crate::identify::Identify;
@@ -148,14 +149,14 @@ impl ServerBuilder {
         let health = Health::of(&services).await;
         let routes = routes.add_service(HealthServer::new(health.service()));
         let routes = with_reflection(routes, parts.descriptor_set, &services)?;
-        let stack = stack(&parts, Arc::new(contract), routes.prepare());
+        // Not a part that ends with `life`: between the signal and the GOAWAY lies the notice.
+        let connections = life.part_with_own_end();
+        let stack = stack(&parts, Arc::new(contract), routes.prepare(), &connections);
 
         let listener = bind(parts.config.listen).await?;
         let admin_listener = bind(parts.config.admin_listen).await?;
         let (address, admin_address) = (address_of(&listener)?, address_of(&admin_listener)?);
 
-        // Not a part that ends with `life`: between the signal and the GOAWAY lies the notice.
-        let connections = life.part_with_own_end();
         let incoming = incoming(listener, &parts.transport)?;
         let serving = connections::serve(incoming, stack, parts.config.http2.clone(), connections.clone());
         connections.spawn(serving);
@@ -174,6 +175,7 @@ fn stack(
     parts: &ServerParts,
     contract: Arc<ContractPolicy>,
     routes: Routes,
+    connections: &Lifecycle,
 ) -> impl Service<
     Request,
     Response = http::Response<
@@ -184,6 +186,7 @@ fn stack(
 > + Clone
 + Send
 + 'static {
+    let stream_grace = Duration::from_millis(parts.config.shutdown.stream_grace_ms);
     let paths: Vec<_> = contract.methods().map(|method| method.path.clone()).collect();
     ServiceBuilder::new()
         // Outermost, so that every answer below is seen, refusals and panics included.
@@ -195,6 +198,8 @@ fn stack(
         .layer(AroundLayer::new(CatchPanic))
         // Before any work is spent on a call that will be shed: tokens cost a signature check.
         .layer(AroundLayer::new(Admission::new(&parts.config.admission)))
+        // Inside admission, so that a stream that was told gives its place back.
+        .layer(AroundLayer::new(EndStreams::new(connections.clone(), stream_grace)))
         // Outside identity and audit: fetching keys and committing facts take time out of the same budget.
         .layer(AroundLayer::new(EnforceDeadline))
         .layer(AroundLayer::new(Identify::new(Arc::clone(&parts.authenticator))))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use caremesh_mesh::CommonReason;
 use caremesh_mesh::lifecycle::Drained;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep};
@@ -83,4 +84,27 @@ async fn a_connection_is_renewed_by_age_without_failing_a_call() {
     }
     assert!(calls > 20, "{calls}");
     assert!(world.peers() > 1, "the connection was never renewed");
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_news_is_told_and_the_drain_is_clean() {
+    let world = World::with(|config| {
+        config.shutdown.stream_grace_ms = 200;
+        config.shutdown.drain_ms = 20_000;
+    })
+    .await;
+    let client = world.client.clone();
+    let waiting = tokio::spawn(async move { client.watch("Watch", "one hang", &[]).await });
+    let client = world.client.clone();
+    let ending = tokio::spawn(async move { client.watch("Watch", "one sleep:250 two", &[]).await });
+    sleep(Duration::from_millis(150)).await;
+    let start = Instant::now();
+    world.life.end_softly();
+    assert_eq!(world.running.ended().await, Drained::Clean);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let (said, ended) = waiting.await.expect("the task");
+    assert_eq!(said, ["one"]);
+    assert!(ended.expect_err("told").is(CommonReason::Draining));
+    let (said, ended) = ending.await.expect("the task");
+    assert_eq!((said.len(), ended.is_ok()), (3, true), "a stream that ends within the grace reaches its end");
 }
