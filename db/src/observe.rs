@@ -23,7 +23,7 @@ pub(crate) async fn statement<T>(
         otel.status_code = Empty,
         db.system.name = kind.system_name(),
         db.operation.name = operation,
-        error.r#type = Empty,
+        "error.type" = Empty,
     );
     let outcome = work.instrument(span.clone()).await;
     if let Err(error) = &outcome {

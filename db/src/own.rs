@@ -88,7 +88,7 @@ fn span(kind: Kind) -> tracing::Span {
         otel.name = "TRANSACTION",
         otel.kind = "client",
         otel.status_code = Empty,
-        error.r#type = Empty,
+        "error.type" = Empty,
         db.system.name = kind.system_name(),
         db.operation.name = "TRANSACTION",
         db.caremesh.round_trips = Empty,

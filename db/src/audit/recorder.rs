@@ -33,7 +33,7 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Starts the task that commits. [`Db::drain`] waits for it, so drop the server's clones first.
+    /// Starts the task that commits. [`Db::drain`] lets it commit what is queued and ends it.
     #[must_use]
     pub fn start(db: &Db) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
@@ -68,7 +68,7 @@ impl AuditSink for Recorder {
 
 async fn commit_groups(db: Db, mut waiting: mpsc::Receiver<Entry>) {
     let mut group = Vec::new();
-    while waiting.recv_many(&mut group, GROUP).await > 0 {
+    while next_group(&db, &mut waiting, &mut group).await > 0 {
         let records: Vec<AuditRecord> =
             group.iter_mut().flat_map(|entry| std::mem::take(&mut entry.records)).collect();
         let outcome = commit(&db, &records).await;
@@ -80,6 +80,16 @@ async fn commit_groups(db: Db, mut waiting: mpsc::Receiver<Entry>) {
             let _gone = entry.safe.send(outcome.is_ok());
         }
     }
+}
+
+/// Waits for events; once the store drains, takes no new ones and hands out those that are queued. 0 means the end.
+async fn next_group(db: &Db, waiting: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>) -> usize {
+    tokio::select! {
+        biased;
+        () = db.inner.draining.cancelled() => waiting.close(),
+        count = waiting.recv_many(group, GROUP) => return count,
+    }
+    waiting.recv_many(group, GROUP).await
 }
 
 /// One statement is its own transaction: one round trip. This task is owned, so nothing drops it half-way.

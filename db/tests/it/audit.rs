@@ -178,4 +178,22 @@ for_each_database! { with store;
         assert_eq!(report.checkpoints, published.len());
         assert_eq!(number(&one.db, "SELECT count(*) FROM audit_event WHERE outcome = 'ROLE_MISSING'").await, 86);
     }
+
+    async fn draining_commits_what_readers_have_queued_though_their_sink_still_exists(store: Store) {
+        let db = store.open().await;
+        let recorder = Recorder::start(&db);
+        let queued: Vec<_> = (0..50).map(|place| {
+            let touched = vec![Touched::read(None, format!("pol_{place}"))];
+            tokio::spawn(recorder.record(call(), touched, Outcome::Ok))
+        }).collect();
+        tokio::task::yield_now().await;
+        assert!(db.drain(std::time::Duration::from_secs(5)).await, "the recorder ends");
+        let mut safe = 0;
+        for recorded in queued {
+            safe += i64::from(recorded.await.expect("no panic").is_ok());
+        }
+        let fresh = store.open().await;
+        assert_eq!(number(&fresh, "SELECT count(*) FROM audit_event").await, safe);
+        assert!(recorder.record(call(), Vec::new(), Outcome::Ok).await.is_err(), "nothing is promised afterwards");
+    }
 }

@@ -1,4 +1,5 @@
 //! Thousands of requests that are dropped while their transaction runs, as tonic does on a deadline or a reset.
+#![expect(clippy::print_stdout, reason = "the figures are part of the proof")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,3 +9,4 @@ mod feed;
 mod idempotent;
 mod keys;
 mod process;
+mod spans;
