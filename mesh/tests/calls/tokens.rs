@@ -388,3 +388,32 @@ async fn shared_secret_plain_http_and_missing_audience_are_refused_at_start() {
     );
     assert!(refused(&|c| c.issuers.push(c.issuers[0].clone())).contains("twice"));
 }
+
+#[test]
+fn nothing_that_a_stranger_makes_up_is_accepted_or_does_harm() {
+    use proptest::{prelude::*, test_runner::TestRunner};
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let bench = runtime.block_on(Bench::start());
+    let issuer = bench.issuer.url();
+    let header = prop_oneof![
+        any::<String>(),
+        "[a-zA-Z0-9]{0,8}".prop_map(|alg| json!({"alg": alg, "kid": "key-1"}).to_string()),
+        Just(json!({"alg": "ES256", "kid": "key-1", "crit": ["exp"]}).to_string()),
+        Just(json!({"alg": "ES256", "kid": "key-1"}).to_string()),
+    ];
+    let claims = prop_oneof![
+        any::<String>(),
+        (any::<i64>(), any::<i64>(), any::<String>()).prop_map(move |(exp, nbf, sub)| {
+            json!({"iss": issuer, "aud": "caremesh", "exp": exp, "nbf": nbf, "sub": sub}).to_string()
+        }),
+    ];
+    let signature = proptest::collection::vec(any::<u8>(), 0..80);
+    let refused = |(header, claims, signature): (String, String, Vec<u8>)| {
+        let parts =
+            [header.into_bytes(), claims.into_bytes(), signature].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let refusal = runtime.block_on(bench.caller(&parts.join("."))).expect_err("refused");
+        prop_assert_eq!(refusal.reason(), INVALID);
+        Ok(())
+    };
+    TestRunner::default().run(&(header, claims, signature), refused).expect("every one is refused");
+}
