@@ -140,13 +140,20 @@ impl KeySet {
         });
     }
 
-    /// Fetches because `id` is not there, or what is there is too old, unless somebody just did.
+    /// Fetches because `id` is not there, or what is there is too old, unless somebody just did. In a task
+    /// of its own: a caller that goes away in the middle would leave the interval spent and no keys, and
+    /// the next callers would be told that the issuer is unreachable.
     async fn fetch_for(self: &Arc<Self>, id: &str) {
-        let mut attempts = self.fetching.lock().await;
-        let found = self.generation().is_some() && self.present.load().by_id.contains_key(id);
-        if !found && attempts.is_due() {
-            self.fetch(&mut attempts).await;
-        }
+        let (keys, id) = (self.clone(), id.to_owned());
+        let fetching = tokio::spawn(async move {
+            let mut attempts = keys.fetching.lock().await;
+            let found = keys.generation().is_some() && keys.present.load().by_id.contains_key(&id);
+            if !found && attempts.is_due() {
+                keys.fetch(&mut attempts).await;
+            }
+        });
+        // A fetch that panicked has brought no keys; the caller looks for itself.
+        drop(fetching.await);
     }
 
     async fn fetch(&self, attempts: &mut Attempts) {

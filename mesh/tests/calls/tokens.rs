@@ -11,6 +11,7 @@ use caremesh_mesh::{
     tls::Peer,
 };
 use caremesh_testkit::identity::{TestIssuer, TestPerson};
+use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::AlgorithmParameters};
 use secrecy::ExposeSecret;
@@ -338,6 +339,15 @@ async fn unreachable_issuer_is_a_dependency_that_is_down_and_its_last_keys_serve
     assert!(bench.caller(&token).await.is_ok());
     bench.issuer.set_down(true);
     tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(bench.caller(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn caller_who_goes_away_while_keys_are_fetched_costs_the_next_one_nothing() {
+    let bench = Bench::start().await;
+    let token = bench.issuer.token(&ada());
+    // Polled once, which begins the fetch, and dropped, as a cancelled call is.
+    assert!(bench.caller(&token).now_or_never().is_none());
     assert!(bench.caller(&token).await.is_ok());
 }
 
