@@ -3,11 +3,15 @@
 //! Source: section 2 of the ledger rules. Knows neither how a price comes about (engine) nor what a posting may
 //! do (ledger), and nothing of rows or wire.
 
+mod movement;
+#[cfg(test)]
+mod tests;
+
+pub use movement::{CauseId, Grant, Leg, PriorDraw, Snapshot};
+
 use std::fmt;
 
-use caremesh_kernel::{
-    AccountId, Currency, Date, DateRange, EventId, LayerId, MemberId, PlanVersionId, TermId, Uuid,
-};
+use caremesh_kernel::{AccountId, Currency, Date, DateRange, LayerId, TermId, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// What an account counts. Money in minor units of its currency; counts and days are whole.
@@ -339,112 +343,5 @@ impl Account {
     /// Puts the layers into draw order.
     pub fn sort_layers(&mut self) {
         self.layers.sort_by_key(|layer| (layer.draw_order, layer.key.kind, layer.key.ordinal));
-    }
-}
-
-/// Relatedness of illnesses as an opaque keyed hash; no diagnosis enters the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CauseId(pub String);
-
-/// That an event has drawn from an account before: what a restoration rule asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriorDraw {
-    /// The account.
-    pub account: AccountId,
-    /// Kind of the layer that was drawn.
-    pub layer_kind: LayerKind,
-    /// The event that drew.
-    pub event: EventId,
-    /// Whose event it was.
-    pub member: MemberId,
-    /// Cause of that event, where known.
-    pub cause: Option<CauseId>,
-}
-
-/// Everything a price reads that postings can change. Stored with a decision, it gives the same price for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Snapshot {
-    /// Plan version in force for the event.
-    pub plan_version: PlanVersionId,
-    /// Accounts, sorted by id; those without a row have version 0 and their opening layers.
-    pub accounts: Vec<Account>,
-    /// Draws (holds and captures, net of releases and reversals) on accounts that have a restoration rule.
-    pub draws: Vec<PriorDraw>,
-}
-
-/// One movement on one layer, for one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Leg {
-    /// The account.
-    pub account: AccountKey,
-    /// The layer; belongs to that account.
-    pub layer: LayerKey,
-    /// How much, in the account's measure; positive.
-    pub amount: i64,
-    /// Sequence of the line that spends.
-    pub line: u32,
-}
-
-/// A layer to be granted, once per account and rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// The account that gets it.
-    pub account: AccountKey,
-    /// The layer; belongs to that account.
-    pub layer: LayerKey,
-    /// How much, in the account's measure; positive.
-    pub amount: i64,
-    /// Event dates for which it may be drawn.
-    pub valid: DateRange,
-    /// Start of its own waiting clocks.
-    pub waiting_from: Date,
-    /// Place in the draw order.
-    pub draw_order: i32,
-    /// The plan rule that grants it.
-    pub rule: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(code: &str) -> AccountKey {
-        AccountKey {
-            term: TermId::from_uuid(Uuid::from_u128(1)),
-            code: code.to_owned(),
-            measure: Measure::PlanPaid,
-            scope_kind: ScopeKind::Family,
-            scope_id: FAMILY_SCOPE.to_owned(),
-            period: PeriodKey::term(),
-            currency: Currency::NGN,
-        }
-    }
-
-    #[test]
-    fn the_ids_of_accounts_and_layers_never_change() {
-        let account = key("SUM_INSURED").id();
-        assert_eq!(account.to_string(), "acc_42t8exskdbame8vb6edfg1fmmy");
-        let layer = LayerKey { account, kind: LayerKind::Base, ordinal: 0 };
-        assert_eq!(layer.id().to_string(), "lay_3rsgknk64gbm7vp9r98zv4jhs1");
-    }
-
-    #[test]
-    fn another_code_is_another_account() {
-        assert_ne!(key("A").id(), key("B").id());
-    }
-
-    #[test]
-    fn room_is_never_negative() {
-        let key = LayerKey { account: key("A").id(), kind: LayerKind::Base, ordinal: 0 };
-        let start = Date::new(2026, 1, 1).unwrap();
-        let mut layer = Layer::fresh(key, 100, DateRange::of_days(start, 365), start, 0);
-        layer.used = 130;
-        layer.overdrawn = 30;
-        assert_eq!(layer.room(), 0);
     }
 }

@@ -1,6 +1,8 @@
 //! Every reason against, each by a question that has it; who may be insured together; and that eligibility and price
 //! never disagree.
 
+use std::sync::LazyLock;
+
 use caremesh_kernel::{Date, DateRange, MemberId, PolicyId, TermId, Uuid};
 
 use super::*;
@@ -8,13 +10,14 @@ use crate::domain::account::{LayerKind, Snapshot};
 use crate::domain::engine::{Cover, CoverLayer, CoveredMember};
 use crate::domain::plan::{Catalogue, PlanVersion, Relation};
 
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::built_in().unwrap());
+
 fn day(text: &str) -> Date {
     text.parse().unwrap()
 }
 
 fn plan(code: &str) -> PlanVersion {
-    let catalogue = Catalogue::built_in().unwrap();
-    catalogue.current_versions().into_iter().find(|plan| plan.code == code).unwrap().clone()
+    CATALOGUE.current_versions().into_iter().find(|plan| plan.code == code).unwrap().clone()
 }
 
 fn cover(plan: &PlanVersion, relation: Relation, since: &str) -> Cover {

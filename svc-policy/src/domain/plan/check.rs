@@ -1,15 +1,21 @@
 //! The rules that a plan or jurisdiction file must keep. The first one that is broken is named with its path.
 
+mod money;
+mod spending;
+
 use std::collections::BTreeSet;
 
-use super::accounts::{AccountRule, Limit, Period};
-use super::costs::{Basis, Copay, Waiting, WaitingKind};
+use super::costs::{Waiting, WaitingKind};
 use super::error::PlanError;
 use super::jurisdiction::Jurisdiction;
 use super::version::{PlanVersion, Step};
 use super::when::When;
-use crate::domain::account::{Measure, ScopeKind, WhenFull};
 use crate::domain::engine::MAX_AMOUNT;
+
+use money::{fixed_benefits, pre_existing_within, premium};
+use spending::{accounts, copays, deductibles, expansions, out_of_pocket, rooms, sublimits};
+
+pub(super) use money::jurisdiction;
 
 /// Broken rule, with its path, before the file is known.
 type Broken = (String, String);
@@ -58,35 +64,6 @@ pub(super) fn against_jurisdiction(
             broken("currency", format!("{} plans are in {}", country.code, country.currency))
         }
         Some(country) => pre_existing_within(plan, country),
-    };
-    in_file(file, checked)
-}
-
-fn pre_existing_within(plan: &PlanVersion, country: &Jurisdiction) -> Result<(), Broken> {
-    let Some(most) = country.pre_existing_max_months else { return Ok(()) };
-    for (index, rule) in plan.waiting.iter().enumerate() {
-        let months = rule.months.unwrap_or(0).max(rule.days.unwrap_or(0).div_ceil(31));
-        if rule.kind == WaitingKind::PreExisting && months > most {
-            return broken(
-                format!("waiting[{index}]"),
-                format!("{} allows at most {most} months", country.code),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Checks a jurisdiction by itself.
-pub(super) fn jurisdiction(file: &str, country: &Jurisdiction) -> Result<(), PlanError> {
-    let two_letters = country.code.len() == 2 && country.code.bytes().all(|b| b.is_ascii_uppercase());
-    let mut starts = BTreeSet::new();
-    let twice = country.premium_tax.iter().position(|tax| !starts.insert((&tax.code, &tax.kind, tax.from)));
-    let checked = match twice {
-        _ if !two_letters => broken("code", "must be two upper-case letters (ISO 3166-1)"),
-        Some(index) => {
-            broken(format!("premium_tax[{index}]"), "the same tax and kind starts twice on one day")
-        }
-        None => Ok(()),
     };
     in_file(file, checked)
 }
@@ -220,178 +197,6 @@ fn unique_ids(plan: &PlanVersion) -> Result<(), Broken> {
     Ok(())
 }
 
-fn accounts(plan: &PlanVersion) -> Result<(), Broken> {
-    let mut codes = BTreeSet::new();
-    for (index, account) in plan.accounts.iter().enumerate() {
-        let path = format!("accounts[{index}]");
-        if !is_code(&account.code, b'_') || !codes.insert(&account.code) {
-            return broken(
-                format!("{path}.code"),
-                "must be upper-case letters, digits and '_', and be there once",
-            );
-        }
-        account_limit(&path, account)?;
-        if account.period == Period::RollingMonths(0) {
-            return broken(format!("{path}.period"), "a rolling window has at least one month");
-        }
-        if account.scope == ScopeKind::MemberGroup && plan.family.groups.is_empty() {
-            return broken(format!("{path}.scope"), "MEMBER_GROUP needs family.groups");
-        }
-        if account.restoration.is_some() && account.measure != Measure::PlanPaid {
-            return broken(format!("{path}.restoration"), "only an account of measure PLAN_PAID is restored");
-        }
-    }
-    Ok(())
-}
-
-fn account_limit(path: &str, account: &AccountRule) -> Result<(), Broken> {
-    match account.limit {
-        Limit::Amount(limit) => amount(format!("{path}.limit"), limit),
-        Limit::Unlimited => Ok(()),
-        Limit::SumInsured | Limit::Percent { .. } if !account.measure.is_money() => {
-            broken(format!("{path}.limit"), "times and days are no share of a sum insured")
-        }
-        Limit::SumInsured | Limit::Percent { .. } => Ok(()),
-    }
-}
-
-/// The account with this code, if its measure is one of those that the rule can use.
-fn account<'a>(
-    plan: &'a PlanVersion,
-    path: String,
-    code: &str,
-    measures: &[Measure],
-) -> Result<&'a AccountRule, Broken> {
-    let Some(found) = plan.account(code) else {
-        return broken(path, format!("there is no account {code:?}"));
-    };
-    if measures.contains(&found.measure) {
-        return Ok(found);
-    }
-    let wanted: Vec<_> = measures.iter().map(|measure| measure.name()).collect();
-    broken(path, format!("account {code:?} measures {}, not {}", found.measure.name(), wanted.join(" or ")))
-}
-
-fn expansions(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, expansion) in plan.expansions.iter().enumerate() {
-        let path = format!("expansions[{index}]");
-        if expansion.pools.is_empty() || expansion.pools.iter().any(Vec::is_empty) {
-            return broken(format!("{path}.pools"), "needs at least one group of at least one account");
-        }
-        for code in expansion.pools.iter().flatten() {
-            account(plan, format!("{path}.pools"), code, &[Measure::PlanPaid])?;
-        }
-        for code in &expansion.counts {
-            account(plan, format!("{path}.counts"), code, &[Measure::Count, Measure::Days])?;
-        }
-        once_each(&path, expansion.pools.iter().flatten().chain(&expansion.counts))?;
-    }
-    Ok(())
-}
-
-/// An account that one line met twice would be filled twice.
-fn once_each<'a>(path: &str, codes: impl Iterator<Item = &'a String>) -> Result<(), Broken> {
-    let mut seen = BTreeSet::new();
-    for code in codes {
-        if !seen.insert(code) {
-            return broken(path, format!("names account {code:?} twice"));
-        }
-    }
-    Ok(())
-}
-
-fn sublimits(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, rule) in plan.sublimits.iter().enumerate() {
-        let measures: &[Measure] = match rule.basis {
-            Basis::Allowed => &[Measure::Allowed, Measure::Count, Measure::Days],
-            Basis::AfterDeductible => &[Measure::Allowed],
-            Basis::PlanPaid => &[Measure::PlanPaid],
-        };
-        let path = format!("sublimits[{index}].account");
-        account(plan, path.clone(), &rule.account, measures)?;
-        let also_a_pool =
-            plan.expansions.iter().any(|e| e.pools.iter().flatten().any(|code| *code == rule.account));
-        if also_a_pool {
-            return broken(path, format!("account {:?} is a pool already", rule.account));
-        }
-    }
-    Ok(())
-}
-
-fn stop_taking(path: &str, rule: &AccountRule) -> Result<(), Broken> {
-    match rule.when_full {
-        WhenFull::StopTaking => Ok(()),
-        _ => broken(path, format!("account {:?} must STOP_TAKING when full", rule.code)),
-    }
-}
-
-fn deductibles(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, rule) in plan.deductibles.iter().enumerate() {
-        let path = format!("deductibles[{index}].accounts");
-        if rule.accounts.is_empty() {
-            return broken(path, "needs at least one account");
-        }
-        once_each(&path, rule.accounts.iter())?;
-        for code in &rule.accounts {
-            stop_taking(&path, account(plan, path.clone(), code, &[Measure::Deductible])?)?;
-        }
-    }
-    Ok(())
-}
-
-fn copays(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, rule) in plan.copays.iter().enumerate() {
-        let path = format!("copays[{index}]");
-        let given = [rule.bps.is_some(), rule.fixed_minor.is_some(), rule.account.is_some()];
-        if given.iter().filter(|one| **one).count() != 1 {
-            return broken(path, "give exactly one of bps, fixed_minor and account");
-        }
-        copay_amounts(&path, rule)?;
-        let Some(code) = &rule.account else { continue };
-        let path = format!("{path}.account");
-        stop_taking(&path, account(plan, path.clone(), code, &[Measure::MemberPaid])?)?;
-    }
-    Ok(())
-}
-
-fn copay_amounts(path: &str, rule: &Copay) -> Result<(), Broken> {
-    if rule.at_most_minor.is_some() && rule.bps.is_none() {
-        return broken(format!("{path}.at_most_minor"), "only bounds a co-pay by bps");
-    }
-    amount(format!("{path}.at_most_minor"), rule.at_most_minor.unwrap_or(0))?;
-    amount(format!("{path}.fixed_minor"), rule.fixed_minor.unwrap_or(0))
-}
-
-fn out_of_pocket(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, rule) in plan.out_of_pocket.iter().enumerate() {
-        let path = format!("out_of_pocket[{index}].accounts");
-        if rule.accounts.is_empty() {
-            return broken(path, "needs at least one account");
-        }
-        once_each(&path, rule.accounts.iter())?;
-        for code in &rule.accounts {
-            stop_taking(&path, account(plan, path.clone(), code, &[Measure::MemberPaid])?)?;
-            if plan.copays.iter().any(|copay| copay.account.as_ref() == Some(code)) {
-                return broken(path, format!("account {code:?} is that of a co-pay already"));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn rooms(plan: &PlanVersion) -> Result<(), Broken> {
-    for (index, rule) in plan.rooms.iter().enumerate() {
-        match rule.per_day {
-            Limit::Amount(minor) => amount(format!("rooms[{index}].per_day"), minor)?,
-            Limit::Percent { .. } | Limit::Unlimited => {}
-            Limit::SumInsured => {
-                return broken(format!("rooms[{index}].per_day"), "must be an amount or a percentage");
-            }
-        }
-    }
-    Ok(())
-}
-
 fn waiting(plan: &PlanVersion) -> Result<(), Broken> {
     for (index, rule) in plan.waiting.iter().enumerate() {
         let path = format!("waiting[{index}]");
@@ -425,24 +230,6 @@ fn exclusions(plan: &PlanVersion) -> Result<(), Broken> {
     }
 }
 
-fn fixed_benefits(plan: &PlanVersion) -> Result<(), Broken> {
-    let mut benefits = BTreeSet::new();
-    for (index, rule) in plan.fixed_benefits.iter().enumerate() {
-        let path = format!("fixed_benefits[{index}]");
-        amount(format!("{path}.amount_minor"), rule.amount_minor)?;
-        if rule.amount_minor > MAX_AMOUNT / 10_000 {
-            return broken(format!("{path}.amount_minor"), "is too much for one day");
-        }
-        if !(0..=366).contains(&rule.skip_days) {
-            return broken(format!("{path}.skip_days"), "must be 0 to 366");
-        }
-        if !benefits.insert(&rule.benefit) {
-            return broken(format!("{path}.benefit"), "has a fixed benefit already");
-        }
-    }
-    Ok(())
-}
-
 fn family(plan: &PlanVersion) -> Result<(), Broken> {
     let rules = &plan.family;
     if rules.min_members == 0 || rules.min_members > rules.max_members || rules.max_members > 20 {
@@ -459,52 +246,4 @@ fn family(plan: &PlanVersion) -> Result<(), Broken> {
         }
     }
     Ok(())
-}
-
-fn premium(plan: &PlanVersion) -> Result<(), Broken> {
-    let rules = &plan.premium;
-    if rules.members.is_empty() == rules.families.is_empty() {
-        return broken("premium", "give exactly one of members and families");
-    }
-    for (index, rate) in rules.members.iter().enumerate() {
-        let path = format!("premium.members[{index}]");
-        rate_row(plan, &path, rate.sum_insured_minor, rate.premium_minor)?;
-        let clashes = |other: &&super::premiums::MemberRate| {
-            other.sum_insured_minor == rate.sum_insured_minor
-                && other.relations == rate.relations
-                && other.ages.from <= rate.ages.to
-                && rate.ages.from <= other.ages.to
-        };
-        if rules.members[..index].iter().any(|other| clashes(&other)) {
-            return broken(path, "overlaps an earlier row");
-        }
-    }
-    for (index, rate) in rules.families.iter().enumerate() {
-        rate_row(plan, &format!("premium.families[{index}]"), rate.sum_insured_minor, rate.premium_minor)?;
-    }
-    if rules.loadings.iter().any(|loading| loading.bps > 100_000) || rules.loadings.len() > 8 {
-        return broken("premium.loadings", "at most 8, each at most 100000 basis points");
-    }
-    if rules.discounts.len() > 8 {
-        return broken("premium.discounts", "at most 8");
-    }
-    let dates_in_term =
-        |count: u32, apart: u32| (1..=12).contains(&count) && (count - 1) * apart < plan.term_months;
-    match rules.instalments.iter().position(|way| !dates_in_term(way.count, way.months_apart)) {
-        _ if rules.instalments.is_empty() => broken("premium.instalments", "needs at least one way to pay"),
-        Some(index) => broken(format!("premium.instalments[{index}]"), "1 to 12, all due within the term"),
-        None => Ok(()),
-    }
-}
-
-fn rate_row(
-    plan: &PlanVersion,
-    path: &str,
-    sum_insured_minor: i64,
-    premium_minor: i64,
-) -> Result<(), Broken> {
-    if !plan.sums_insured_minor.contains(&sum_insured_minor) {
-        return broken(format!("{path}.sum_insured_minor"), "is not one of sums_insured_minor");
-    }
-    amount(format!("{path}.premium_minor"), premium_minor)
 }

@@ -1,4 +1,7 @@
 //! Rule R10 by hand: each test states its working; and laws over random families.
+#![expect(clippy::inconsistent_digit_grouping, reason = "3_000_000_00 reads as 3,000,000.00")]
+
+use std::sync::LazyLock;
 
 use caremesh_kernel::{Date, DateRange};
 use proptest::prelude::*;
@@ -6,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::eligibility::FamilyBreach;
 use crate::domain::plan::{Catalogue, Jurisdiction, Relation};
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::built_in().unwrap());
 
 fn day(text: &str) -> Date {
     text.parse().unwrap()
@@ -20,7 +25,7 @@ fn member(relation: Relation, birth: &str) -> ProposedMember {
 }
 
 fn plan(code: &str) -> (PlanVersion, Jurisdiction) {
-    let catalogue = Catalogue::built_in().unwrap();
+    let catalogue = &*CATALOGUE;
     let plan = catalogue.current_versions().into_iter().find(|plan| plan.code == code).unwrap().clone();
     let jurisdiction = catalogue.jurisdiction(&plan.jurisdiction).unwrap().clone();
     (plan, jurisdiction)
