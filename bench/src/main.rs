@@ -8,6 +8,7 @@
 
 mod build;
 mod measure;
+mod replay;
 mod startup;
 
 use clap::{Parser, Subcommand};
