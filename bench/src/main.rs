@@ -9,6 +9,7 @@
 mod build;
 mod measure;
 mod replay;
+mod stack;
 mod startup;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +25,11 @@ struct Arguments {
 enum What {
     /// `caremesh up` on an existing data folder: time until ready, memory at rest.
     Startup(startup::Options),
+    /// Processor time of a call through the mesh's server stack beside a bare tonic server.
+    Stack(stack::Options),
+    /// A server process of `stack`; not to be called by hand.
+    #[command(hide = true)]
+    StackServer(stack::ChildOptions),
     /// A build from nothing, a build with nothing to do, a rebuild after a change in one service.
     Build(build::Options),
 }
@@ -31,6 +37,8 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Startup(options) => startup::run(&options),
+        What::Stack(options) => stack::run(&options),
+        What::StackServer(options) => stack::serve(&options),
         What::Build(options) => build::run(&options),
     }
 }

@@ -28,7 +28,11 @@ impl PlanService for Bare {
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, answer: GetPlanVersionResponse) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    answer: GetPlanVersionResponse,
+) -> anyhow::Result<()> {
     let incoming = caremesh_mesh::tls::listen(listener, tls);
     let service = PlanServiceServer::new(Bare(answer));
     tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await?;

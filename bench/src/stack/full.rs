@@ -1,0 +1,98 @@
+//! What is measured: the same handler behind the mesh's server stack, as every service has it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use caremesh_kernel::SystemClock;
+use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
+use caremesh_mesh::identity::{Identity, IdentityConfig};
+use caremesh_mesh::server::{ServerBuilder, ServerParts, Transport};
+use caremesh_mesh::telemetry::{TelemetryConfig, init_to};
+use caremesh_mesh::tls::WorkloadIdentity;
+use caremesh_mesh::{CallContext, Lifecycle, Touched, accept};
+use caremesh_proto::policy::v1::plan_service_server::{PlanService, PlanServiceServer};
+use caremesh_proto::policy::v1::{
+    GetPlanVersionRequest, GetPlanVersionResponse, ListPlansRequest, ListPlansResponse,
+};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tonic::{Request, Response, Status};
+
+/// Accepts and validates every call as all handlers do, then answers with the same plan version.
+struct Full(GetPlanVersionResponse);
+
+#[tonic::async_trait]
+impl PlanService for Full {
+    async fn list_plans(
+        &self,
+        request: Request<ListPlansRequest>,
+    ) -> Result<Response<ListPlansResponse>, Status> {
+        accept(request)?;
+        Ok(Response::new(ListPlansResponse::default()))
+    }
+
+    async fn get_plan_version(
+        &self,
+        request: Request<GetPlanVersionRequest>,
+    ) -> Result<Response<GetPlanVersionResponse>, Status> {
+        accept(request)?;
+        Ok(Response::new(self.0.clone()))
+    }
+}
+
+/// The measured method is not audited: an event would be a mistake of the benchmark.
+struct NothingToAudit;
+
+impl AuditSink for NothingToAudit {
+    fn record(
+        &self,
+        _: CallContext,
+        _: Vec<Touched>,
+        _: Outcome,
+    ) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
+        async { Err(AuditUnavailable) }.boxed()
+    }
+}
+
+/// What the server needs to know of its surroundings.
+pub(crate) struct Surroundings<'a> {
+    /// Who it is.
+    pub(crate) identity: WorkloadIdentity,
+    /// Whose tokens it believes.
+    pub(crate) tokens: IdentityConfig,
+    /// Where kept traces go.
+    pub(crate) otlp_endpoint: &'a str,
+    /// Where its log goes.
+    pub(crate) log: &'a Path,
+}
+
+/// Starts the server and gives its address; it runs until the process ends.
+pub(crate) async fn start(
+    around: Surroundings<'_>,
+    answer: GetPlanVersionResponse,
+) -> anyhow::Result<SocketAddr> {
+    let telemetry = TelemetryConfig {
+        otlp_endpoint: Some(around.otlp_endpoint.to_owned()),
+        ..TelemetryConfig::default()
+    };
+    let log = std::fs::File::create(around.log)?;
+    let telemetry = init_to(&telemetry, "svc-policy", Arc::new(log))?;
+    let metrics = telemetry.metrics();
+    std::mem::forget(telemetry);
+    let parts = ServerParts {
+        name: "svc-policy".to_owned(),
+        config: caremesh_mesh::config::ServerConfig::default(),
+        descriptor_set: caremesh_proto::FILE_DESCRIPTOR_SET,
+        transport: Transport::MutualTls(around.identity),
+        authenticator: Arc::new(Identity::new(&around.tokens, Arc::new(SystemClock))?),
+        audit: Arc::new(NothingToAudit),
+        probes: Vec::new(),
+        metrics: Arc::new(move || metrics.render()),
+    };
+    let running =
+        ServerBuilder::new(parts).add(PlanServiceServer::new(Full(answer))).start(&Lifecycle::new()).await?;
+    let address = running.address;
+    std::mem::forget(running);
+    Ok(address)
+}
