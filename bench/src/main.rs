@@ -7,6 +7,7 @@
 #![expect(clippy::float_arithmetic, reason = "ratios of measurements")]
 
 mod build;
+mod engine;
 mod measure;
 mod replay;
 mod stack;
@@ -18,11 +19,13 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Subcommand)]
 enum What {
+    /// Lines that the benefit engine prices in a second.
+    Engine(engine::Options),
     /// `caremesh up` on an existing data folder: time until ready, memory at rest.
     Startup(startup::Options),
     /// Processor time of a call through the mesh's server stack beside a bare tonic server.
@@ -36,9 +39,29 @@ enum What {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
-        What::Startup(options) => startup::run(&options),
-        What::Stack(options) => stack::run(&options),
-        What::StackServer(options) => stack::serve(&options),
-        What::Build(options) => build::run(&options),
+        Some(what) => run(&what),
+        None => all(),
     }
+}
+
+fn run(what: &What) -> anyhow::Result<()> {
+    match what {
+        What::Engine(options) => engine::run(options),
+        What::Startup(options) => startup::run(options),
+        What::Stack(options) => stack::run(options),
+        What::StackServer(options) => stack::serve(options),
+        What::Build(options) => build::run(options),
+    }
+}
+
+/// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
+fn all() -> anyhow::Result<()> {
+    for name in ["engine", "stack", "startup", "build"] {
+        println!("\n# {name}");
+        let arguments = Arguments::parse_from(["caremesh-bench", name]);
+        if let Some(Err(error)) = arguments.what.as_ref().map(run) {
+            println!("{name} did not finish: {error:#}");
+        }
+    }
+    Ok(())
 }
