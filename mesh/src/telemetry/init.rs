@@ -20,7 +20,7 @@ use tracing_subscriber::{
 use super::{
     logs::Lines,
     metrics::{CLIENT_DURATION, SERVER_DURATION},
-    sampling::{OwnSpans, ScopeIds, ScopeSampler, keep_per_million},
+    sampling::{Admitted, ScopeIds, ScopeSampler, keep_per_million},
 };
 
 /// Seconds. From a cached read to the longest deadline, as OpenTelemetry's RPC conventions say.
@@ -143,7 +143,7 @@ where
     let logs = tracing_subscriber::fmt::layer()
         .event_format(lines)
         .with_writer(writer)
-        .with_filter(filter.and(filter_fn(|metadata| metadata.is_event())));
+        .with_filter(filter.clone().and(filter_fn(|metadata| metadata.is_event())));
     let spans = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("caremesh"))
@@ -154,7 +154,7 @@ where
             // Events never become part of a span: their fields are meant for the log.
             .with_filter(filter_fn(|metadata| metadata.is_span()))
     });
-    let subscriber = Registry::default().with(spans).with(logs).with(OwnSpans);
+    let subscriber = Registry::default().with(spans).with(logs).with(Admitted { logged: filter });
     tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
     // Without an exporter no trace is kept, whatever the share: spans would be made for nobody.
     keep_per_million(if provider.is_some() { config.sample_per_million } else { 0 });
