@@ -67,12 +67,13 @@ async fn next_hop_is_given_what_is_left_less_the_margin() {
     let (pair, seen) = listening().await;
     let channel = pair.channel();
     call(&channel, SAFE).await.expect("connected");
-    let context = context(principal(None), Duration::from_millis(800));
+    let context = context(principal(None), Duration::from_secs(9));
     tokio::time::sleep(Duration::from_millis(200)).await;
+    let left = context.deadline().remaining();
     send(&channel, SAFE, request(&context, ())).await.expect("answered");
     let given = parse(seen.lock().expect("a lock")["grpc-timeout"].as_bytes()).expect("a timeout");
-    assert!(given <= Duration::from_millis(580), "{given:?} was given of 600 ms");
-    assert!(given > Duration::from_millis(300), "{given:?} was given of 600 ms");
+    assert!(given <= left - Duration::from_millis(20), "{given:?} was given of {left:?}");
+    assert!(given > left - Duration::from_secs(5), "{given:?} was given of {left:?}");
 }
 
 #[tokio::test]
@@ -80,11 +81,11 @@ async fn contract_and_the_single_call_may_shorten_a_deadline() {
     let (pair, seen) = listening().await;
     let given = || parse(seen.lock().expect("a lock")["grpc-timeout"].as_bytes()).expect("a timeout");
     call(&pair.channel(), SAFE).await.expect("answered");
-    assert!(given() <= Duration::from_secs(10) && given() > Duration::from_secs(9));
+    assert!(given() <= Duration::from_secs(10) && given() > Duration::from_secs(5));
     let mut one = tonic::Request::new(());
     one.set_timeout(Duration::from_secs(2));
     send(&pair.channel(), SAFE, one).await.expect("answered");
-    assert!(given() < Duration::from_secs(2) && given() > Duration::from_secs(1));
+    assert!(given() < Duration::from_secs(2));
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn server_that_never_answers_is_given_up_as_deadline_exceeded() {
     let context = context(principal(None), Duration::from_millis(300));
     let status = send(&pair.channel(), SAFE, request(&context, ())).await.expect_err("too late");
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -135,14 +136,14 @@ async fn deadline_shrinks_from_hop_to_hop_and_ends_the_work_on_both_sides() {
         .boxed()
     })
     .await;
-    let context = context(principal(None), Duration::from_secs(1));
+    let context = context(principal(None), Duration::from_secs(3));
     let status = send(&front.channel(), SAFE, request(&context, ())).await.expect_err("too late");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     // The handler behind two hops is dropped, so that nothing works on for a caller who is gone.
-    tokio::time::timeout(Duration::from_secs(2), ended.notified()).await.expect("the last hop stopped");
+    tokio::time::timeout(Duration::from_secs(5), ended.notified()).await.expect("the last hop stopped");
     let given = given.lock().expect("a lock").clone();
     let margin = Duration::from_millis(20);
-    assert!(given[0] <= Duration::from_secs(1) - margin, "{given:?}");
+    assert!(given[0] <= Duration::from_secs(3) - margin, "{given:?}");
     assert!(given[1] <= given[0] - margin, "{given:?}");
 }
 
@@ -162,7 +163,7 @@ fn left_to(request: &caremesh_mesh::layer::Request) -> Duration {
 async fn deadline_covers_the_messages_of_a_stream_too() {
     let pair = Pair::start(|_, _| {
         let frames = futures::stream::unfold((), |()| async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             Some((Ok::<_, tonic::Status>(Frame::data(bytes::Bytes::from_static(&[0; 5]))), ()))
         });
         let mut response = ok();
@@ -185,7 +186,7 @@ async fn deadline_covers_the_messages_of_a_stream_too() {
         }
     };
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    assert!((1..=6).contains(&messages), "{messages} messages in 300 ms");
+    assert!((1..=10).contains(&messages), "{messages} messages in a second");
 }
 
 #[tokio::test]
@@ -242,15 +243,15 @@ async fn shed_call_comes_back_when_it_was_told_to() {
 #[tokio::test]
 async fn pause_that_does_not_fit_into_the_deadline_ends_the_call_at_once() {
     let pair = Pair::start(|_, _| {
-        let shed = refuse(Refusal::new(CommonReason::Overloaded).retry_after(Duration::from_secs(5)));
+        let shed = refuse(Refusal::new(CommonReason::Overloaded).retry_after(Duration::from_secs(60)));
         async { shed }.boxed()
     })
     .await;
     let started = Instant::now();
-    let context = context(principal(None), Duration::from_millis(900));
+    let context = context(principal(None), Duration::from_secs(9));
     let status = send(&pair.channel(), SAFE, request(&context, ())).await.expect_err("shed");
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(started.elapsed() < Duration::from_millis(800));
+    assert!(started.elapsed() < Duration::from_secs(8));
     assert_eq!(pair.probe.calls(), 1);
 }
 

@@ -32,7 +32,7 @@ use tower::Service;
 pub(crate) const SAFE: &str = "/probe.v1.ProbeService/Safe";
 /// Never sent twice.
 pub(crate) const NEVER: &str = "/probe.v1.ProbeService/Never";
-/// A method that takes at most 300 ms.
+/// A method that takes at most a second.
 pub(crate) const SHORT: &str = "/probe.v1.ProbeService/Short";
 
 const CONTRACT: &str = r#"
@@ -59,7 +59,7 @@ const CONTRACT: &str = r#"
       }
       rpc Short(google.protobuf.Empty) returns (stream google.protobuf.Empty) {
         option (caremesh.options.v1.method) = {
-          anyone: true deadline: {nanos: 300000000}
+          anyone: true deadline: {seconds: 1}
           audit: {class: AUDIT_CLASS_NONE default_purpose: PURPOSE_OPERATIONS}
           retry: RETRY_SAFETY_SAFE exposure: EXPOSURE_INTERNAL
         };

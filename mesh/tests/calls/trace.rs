@@ -296,7 +296,7 @@ async fn call_that_nobody_waits_for_any_more_is_counted_as_cancelled() {
     let channel = caremesh_mesh::client::ChannelBuilder::new(caller, contract())
         .build("svc-slow", &probe.url())
         .expect("an address");
-    let call = tokio::time::timeout(Duration::from_millis(300), call(&channel, SAFE)).await;
+    let call = tokio::time::timeout(Duration::from_secs(1), call(&channel, SAFE)).await;
     assert!(call.is_err());
     let cancelled = |service: &str| {
         let text = watching.telemetry.metrics().render();
