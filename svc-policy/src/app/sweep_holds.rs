@@ -1,10 +1,11 @@
 //! Gives the room of expired holds back before anybody needs it, so that balances read well. Correctness does not wait for
 //! it: every posting expires first what it touches.
 
-use caremesh_db::{Error as DbError, Tx};
+use caremesh_db::Tx;
 use caremesh_kernel::{PostingId, Timestamp};
 use caremesh_mesh::{Action as Done, CallContext, Touched};
 
+use super::posting::written;
 use super::{App, Error, events};
 use crate::domain::ledger::{Book, Posting, Source, sweep};
 use crate::store::ledger::{self, Due, Query};
@@ -31,7 +32,7 @@ async fn sweep_one(app: &App, context: &CallContext, due: Due) -> Result<bool, E
     match swept {
         Ok(swept) => Ok(swept),
         // Whoever was faster has expired it too.
-        Err(Error::Store(DbError::Stale { .. })) => Ok(false),
+        Err(Error::Collided) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -57,7 +58,7 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
     }
     tx.emit([events::benefit_posted(cover.policy, id, tx.now())]);
     tx.context().touched(Touched::new(cover.person, id, Done::Created));
-    tx.apply(ledger::batch(tx.kind(), cover.term.id, &posting, None, &decision)).await?;
+    tx.apply(ledger::batch(tx.kind(), cover.term.id, &posting, None, &decision)).await.map_err(written)?;
     Ok(true)
 }
 

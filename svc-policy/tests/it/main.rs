@@ -1,4 +1,6 @@
 //! svc-policy as its callers see it: through gRPC, over mutual TLS and the real mesh stack, on SQLite and on PostgreSQL.
 
 mod common;
+mod ledger;
 mod purchase;
+mod races;
