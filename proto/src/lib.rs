@@ -1,7 +1,7 @@
 //! The contract as Rust: messages, clients, servers and validators, generated from `proto/caremesh/`.
 //!
 //! Knows nothing of the rest of the workspace. Generated types only parse; what they mean is decided
-//! where they are converted (`mesh/src/wire.rs`, each service's `grpc/convert.rs`).
+//! where they are converted (`mesh/src/wire.rs`, each service's `grpc/convert/`).
 
 /// Shared types: money, dates, codes, contacts, paging.
 pub mod r#type {
