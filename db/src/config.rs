@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
 
 use crate::Error;
 
@@ -117,7 +118,9 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] naming the value and its range.
     pub fn validate(&self) -> Result<(), Error> {
-        self.kind()?;
+        if self.kind()? == Kind::Postgres && self.url.expose_secret().parse::<PgConnectOptions>().is_err() {
+            return Err(Error::Config("url: must be postgres://user:password@host:port/database".to_owned()));
+        }
         in_range("read_connections", u64::from(self.read_connections), 1_000)?;
         in_range("write_connections", u64::from(self.write_connections), 1_000)?;
         if let Some(acquire) = self.acquire_timeout_ms {
@@ -160,6 +163,12 @@ mod tests {
     fn an_unknown_scheme_is_refused_without_repeating_the_address() {
         let error = Config::new("mysql://root:secret@h/d").validate().expect_err("mysql is not a store");
         assert_eq!(error.to_string(), "url: must start with sqlite: or postgres:");
+    }
+
+    #[test]
+    fn a_malformed_address_is_refused_without_repeating_it() {
+        let error = Config::new("postgres://u:hunter2@h:port/d").validate().expect_err("no such port");
+        assert_eq!(error.to_string(), "url: must be postgres://user:password@host:port/database");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use caremesh_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use secrecy::ExposeSecret;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -155,7 +157,11 @@ pub(crate) async fn open(options: ConnectOptions) -> Result<DatabaseConnection, 
 }
 
 fn common(config: &Config, kind: Kind, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(config.url.expose_secret());
+    let address = match kind {
+        Kind::Sqlite => config.url.expose_secret(),
+        Kind::Postgres => "postgres://",
+    };
+    let mut options = ConnectOptions::new(address);
     options
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout(kind))
@@ -209,25 +215,32 @@ fn sqlite_pragmas(options: SqliteConnectOptions, busy: Duration, reader: bool) -
 
 fn postgres(config: &Config, connections: u32, reader: bool) -> ConnectOptions {
     let mut options = common(config, Kind::Postgres, connections);
-    let idle_ms = config.idle_in_transaction_ms.to_string();
+    let config = config.clone();
     options
-        .statement_timeout(config.statement_timeout())
         .max_lifetime(MAX_LIFETIME)
         .test_before_acquire_if_idle_for(PING_AFTER_IDLE)
-        .map_sqlx_postgres_opts(move |opts| {
-            let read_only = if reader { "on" } else { "off" };
-            opts.statement_cache_capacity(STATEMENTS_CACHED).options([
-                ("idle_in_transaction_session_timeout", idle_ms.as_str()),
-                ("default_transaction_read_only", read_only),
-            ])
-        });
+        .map_sqlx_postgres_opts(move |_| postgres_session(&config, config.statement_timeout(), reader));
     options
+}
+
+/// Address and session settings of a connection. The address reaches sqlx here and nowhere else: sea-orm would put the one
+/// it is given, password included, into a trace span.
+fn postgres_session(config: &Config, statement_timeout: Duration, reader: bool) -> PgConnectOptions {
+    let options: PgConnectOptions = config.url.expose_secret().parse().unwrap_or_default();
+    options.disable_statement_logging().statement_cache_capacity(STATEMENTS_CACHED).options([
+        ("statement_timeout", statement_timeout.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", config.idle_in_transaction_ms.to_string()),
+        ("default_transaction_read_only", if reader { "on" } else { "off" }.to_owned()),
+    ])
 }
 
 /// Two connections, one of which holds the advisory lock: a migration may rewrite a large table.
 pub(crate) fn migration_options(config: &Config) -> ConnectOptions {
     let mut options = common(config, Kind::Postgres, 2);
-    options.acquire_timeout(Duration::from_secs(10)).statement_timeout(Duration::from_secs(600));
+    let config = config.clone();
+    options
+        .acquire_timeout(Duration::from_secs(10))
+        .map_sqlx_postgres_opts(move |_| postgres_session(&config, Duration::from_secs(600), false));
     options
 }
 

@@ -1,7 +1,7 @@
 //! The same request_id gives the same effect once and the same answer always. The row is written in the business
 //! transaction, so there is no moment with the effect and without the row. Must not know what requests ask for.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use caremesh_mesh::CallContext;
@@ -49,9 +49,9 @@ pub(crate) struct Intent {
 
 type Key = (String, String, String);
 
-/// Intents being worked on in this process, with their bodies' hashes.
+/// Intents being worked on in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<Key, Vec<u8>>>);
+pub(crate) struct Running(Mutex<HashSet<Key>>);
 
 /// Takes an intent out of [`Running`] when its transaction is over, whoever still waits for it.
 pub(crate) struct Turn {
@@ -126,17 +126,15 @@ impl Db {
         Ok(Intent { caller, method, request_id: request_id.to_owned(), body_mac, secrets })
     }
 
+    /// Whether the body is another one is not asked here: a first call that is refused leaves its id free, so only a stored
+    /// answer can say that the id was used.
     fn take_turn(&self, intent: &Intent) -> Result<Turn, Error> {
         let mut running = self.inner.running.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = intent.key();
-        match running.get(&key) {
-            Some(body) if *body == intent.body_mac => Err(Error::RequestInProgress),
-            Some(_) => Err(Error::RequestIdReused),
-            None => {
-                running.insert(key.clone(), intent.body_mac.clone());
-                Ok(Turn { db: self.clone(), key })
-            }
+        if !running.insert(key.clone()) {
+            return Err(Error::RequestInProgress);
         }
+        Ok(Turn { db: self.clone(), key })
     }
 
     /// On the read pool: the transaction is over, and a first call on another replica has committed before ours was refused.

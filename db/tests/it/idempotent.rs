@@ -92,7 +92,7 @@ for_each_database! { with store;
         assert_eq!(number(&replicas[0], "SELECT used FROM balance").await, 1);
     }
 
-    async fn a_running_request_is_told_in_progress_and_another_body_reused(store: Store) {
+    async fn a_running_request_is_told_in_progress_and_another_body_reused_once_it_is_stored(store: Store) {
         let db = store.open_with(Faults::by(|point| {
             (point == Point::BeforeCommit).then_some(Fault::Wait(std::time::Duration::from_millis(300)))
         })).await;
@@ -103,8 +103,9 @@ for_each_database! { with store;
         });
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!(matches!(take(&db, "id", "five").await, Err(Error::RequestInProgress)));
-        assert!(matches!(take(&db, "id", "six").await, Err(Error::RequestIdReused)));
+        assert!(matches!(take(&db, "id", "six").await, Err(Error::RequestInProgress)));
         first.await.expect("no panic").expect("taken");
+        assert!(matches!(take(&db, "id", "six").await, Err(Error::RequestIdReused)));
     }
 
     async fn a_refused_replay_tells_nothing_and_an_allowed_one_is_reported(store: Store) {

@@ -9,4 +9,3 @@ mod feed;
 mod idempotent;
 mod keys;
 mod process;
-mod spans;
