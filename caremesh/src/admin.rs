@@ -58,7 +58,10 @@ async fn ledger(config: &policy::Config) -> Result<(), Failure> {
         ));
     }
     if report.is_clean() {
-        terminal::say(&format!("The ledger adds up: {} postings, {} layers.", report.postings, report.layers));
+        terminal::say(&format!(
+            "The ledger adds up: {} postings, {} layers.",
+            report.postings, report.layers
+        ));
         return Ok(());
     }
     Err(Failure::difference(format!("the ledger has {} differences", report.differences.len())))

@@ -35,5 +35,6 @@ fn data_of(settings: &Settings) -> PathBuf {
 fn sources(settings: &Settings) -> Result<Sources, Failure> {
     let environment = process_environment().or_settings()?;
     let sources = Sources::read(settings.config.as_deref(), environment.into_iter()).or_settings()?;
-    Ok(settings.set.iter().fold(sources, |sources, (key, value)| sources.with_flag(key, value)))
+    let set = settings.set.iter();
+    set.cloned().try_fold(sources, |sources, (key, value)| sources.with_flag(&key, value)).or_settings()
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use caremesh_gateway as gateway;
 use caremesh_kernel::{SystemClock, SystemIds};
+use caremesh_mesh::identity::Identity;
 use caremesh_mesh::lifecycle::Lifecycle;
 use caremesh_mesh::server::ServerError;
-use caremesh_svc_policy as policy;
-use caremesh_mesh::identity::Identity;
 use caremesh_mesh::tls::WorkloadIdentity;
+use caremesh_svc_policy as policy;
 
 use crate::process::Telemetries;
 

@@ -49,9 +49,10 @@ pub fn binary() -> Result<PathBuf> {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, or does not end.
 pub async fn run(arguments: &[&str], environment: &[(&str, String)]) -> Result<Output> {
-    Ok(command(arguments, environment)?.kill_on_drop(true).output().await?)
+    let output = command(arguments, environment)?.kill_on_drop(true).output();
+    Ok(timeout(START_LIMIT, output).await.with_context(|| format!("{arguments:?} did not end"))??)
 }
 
 fn command(arguments: &[impl AsRef<OsStr>], environment: &[(&str, String)]) -> Result<Command> {

@@ -163,6 +163,8 @@ fn with_reflection(routes: Routes, table: &Table) -> Result<Routes, tonic_reflec
         names
             .with_service_name("grpc.health.v1.Health")
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // grpcurl shows the reason of an error only when it can look its details up here.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(&set)
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))

@@ -50,9 +50,13 @@ impl Sources {
     }
 
     /// Puts one setting above all others, as a flag does.
-    #[must_use]
-    pub fn with_flag(self, key: &str, value: impl Serialize) -> Self {
-        Self { figment: self.figment.merge(Serialized::default(whole(key), value)) }
+    ///
+    /// # Errors
+    /// When the key names no component.
+    pub fn with_flag(self, key: &str, value: impl Serialize) -> Result<Self> {
+        let sources = Self { figment: self.figment.merge(Serialized::default(whole(key), value)) };
+        sources.refuse_unknown_components()?;
+        Ok(sources)
     }
 
     /// The settings of a component. `defaults` lie below everything else.

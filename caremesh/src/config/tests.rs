@@ -49,7 +49,7 @@ fn defaults_lie_below_the_file_below_the_environment_below_flags() {
     assert_eq!(policy(&with("", &[])).expect("set").port, 1);
     assert_eq!(policy(&with(file, &[])).expect("set").port, 2);
     assert_eq!(policy(&with(file, &variable)).expect("set").port, 3);
-    let flagged = with(file, &variable).with_flag("policy.port", 4);
+    let flagged = with(file, &variable).with_flag("policy.port", 4).expect("a known component");
     assert_eq!(policy(&flagged).expect("set").port, 4);
 }
 
@@ -120,7 +120,13 @@ fn a_short_name_stands_for_the_whole_one_and_leaves_its_neighbours_alone() {
     let defaults = serde_json::json!({ "server": { "listen": "default", "admin_listen": "default" } });
     let server = read.component::<Nested>("policy", &defaults).expect("set").server;
     assert_eq!((server.listen.as_str(), server.admin_listen.as_str()), ("127.0.0.1:1", "default"));
-    let flagged = read.with_flag("policy.admin_listen", "127.0.0.1:2");
+    let flagged = read.with_flag("policy.admin_listen", "127.0.0.1:2").expect("a known component");
     let server = flagged.component::<Nested>("policy", &defaults).expect("set").server;
     assert_eq!((server.listen.as_str(), server.admin_listen.as_str()), ("127.0.0.1:1", "127.0.0.1:2"));
+}
+
+#[test]
+fn a_flag_for_an_unknown_component_is_refused_too() {
+    let error = sources("", &[]).expect("readable").with_flag("polcy.port", 4).err().expect("refused");
+    assert!(error.to_string().contains("\"polcy\""), "{error}");
 }
