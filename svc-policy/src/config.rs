@@ -68,7 +68,10 @@ impl Config {
     /// [`ConfigError`] names the first setting that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.database_url.expose_secret() == self.keys_url.expose_secret() {
-            return Err(ConfigError { field: "keys_url", rule: "must be another database than policy.database_url" });
+            return Err(ConfigError {
+                field: "keys_url",
+                rule: "must be another database than policy.database_url",
+            });
         }
         if !(100..=3_600_000).contains(&self.sweep_ms) {
             return Err(ConfigError { field: "sweep_ms", rule: "must be 100 to 3600000" });

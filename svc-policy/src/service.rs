@@ -100,7 +100,8 @@ impl Service {
 
         let plans = Arc::new(catalogue(config.plans_folder.as_deref())?);
         load_plans::run(&db, &process(&workload, "load_plans", START), &plans).await?;
-        let pages = PageTokens::new(&page_key(provider.as_ref()).await?, Arc::clone(&parts.clock)).map_err(|_| Error::Key)?;
+        let pages = PageTokens::new(&page_key(provider.as_ref()).await?, Arc::clone(&parts.clock))
+            .map_err(|_| Error::Key)?;
         let app = App {
             db: db.clone(),
             plans,

@@ -71,14 +71,21 @@ struct Names {
 
 impl Names {
     fn of(accounts: &[Account], expiries: HashMap<HoldId, Timestamp>) -> Self {
-        let layers = accounts.iter().flat_map(|a| a.layers.iter().map(|l| (l.id, (a.key.clone(), l.clone()))));
+        let layers =
+            accounts.iter().flat_map(|a| a.layers.iter().map(|l| (l.id, (a.key.clone(), l.clone()))));
         Self { layers: layers.collect(), expiries }
     }
 
     fn leg(&self, entry: &Entry) -> Option<Leg> {
         let (account, layer) = self.layers.get(&entry.layer)?;
         let amount = amount(entry);
-        Some(Leg { account: account.clone(), layer: layer.key, amount, line: entry.line, granted: layer.clone() })
+        Some(Leg {
+            account: account.clone(),
+            layer: layer.key,
+            amount,
+            line: entry.line,
+            granted: layer.clone(),
+        })
     }
 }
 
@@ -120,7 +127,8 @@ fn of_written(written: &Written, names: &Names) -> Booked {
 
 fn instructions(entries: &[Entry], lines: &[LineKey], names: &Names) -> Vec<Instruction> {
     let mut all = expired(entries, names);
-    let mut movements: Vec<(u32, LineKind, u32)> = lines.iter().map(|line| (line.movement, line.kind, line.part)).collect();
+    let mut movements: Vec<(u32, LineKind, u32)> =
+        lines.iter().map(|line| (line.movement, line.kind, line.part)).collect();
     movements.sort_unstable();
     movements.dedup();
     for (movement, kind, part) in movements {
@@ -137,9 +145,11 @@ fn instructions(entries: &[Entry], lines: &[LineKey], names: &Names) -> Vec<Inst
 
 /// What time gave back before anything else, hold by hold.
 fn expired(entries: &[Entry], names: &Names) -> Vec<Instruction> {
-    let mut holds: Vec<HoldId> = entries.iter().filter(|e| e.kind == EntryKind::Expire).filter_map(|e| e.hold).collect();
+    let mut holds: Vec<HoldId> =
+        entries.iter().filter(|e| e.kind == EntryKind::Expire).filter_map(|e| e.hold).collect();
     holds.dedup();
-    let of = |hold: HoldId| entries.iter().filter(move |e| e.kind == EntryKind::Expire && e.hold == Some(hold));
+    let of =
+        |hold: HoldId| entries.iter().filter(move |e| e.kind == EntryKind::Expire && e.hold == Some(hold));
     holds.into_iter().map(|hold| instruction(LineKind::Release, 0, of(hold), names)).collect()
 }
 
@@ -152,7 +162,14 @@ fn instruction<'e>(
     let hold = entries.clone().find_map(|entry| entry.hold);
     let reverses = entries.clone().find_map(|entry| entry.reverses);
     let expires = hold.filter(|_| kind == LineKind::Hold).and_then(|hold| names.expiries.get(&hold).copied());
-    Instruction { kind, part, legs: entries.filter_map(|entry| names.leg(entry)).collect(), hold, reverses, expires }
+    Instruction {
+        kind,
+        part,
+        legs: entries.filter_map(|entry| names.leg(entry)).collect(),
+        hold,
+        reverses,
+        expires,
+    }
 }
 
 fn belongs(entry: EntryKind, line: LineKind) -> bool {

@@ -28,7 +28,12 @@ pub struct Eligibility {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a member that the caller may not know.
-pub async fn run(app: &App, context: &CallContext, member: MemberId, question: &Question) -> Result<Eligibility, Error> {
+pub async fn run(
+    app: &App,
+    context: &CallContext,
+    member: MemberId,
+    question: &Question,
+) -> Result<Eligibility, Error> {
     let scope = app.scope(context).await?;
     let found = app.cover(context, &scope, member, Some(question.date)).await?;
     let (plan, _) = app.plan_and_law(found.plan_version)?;

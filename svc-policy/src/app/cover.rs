@@ -103,12 +103,20 @@ fn merged(needs: &[AccountNeed], stored: Vec<Account>) -> Vec<Account> {
 /// The segment that the day falls in, or the one nearest to it.
 fn segment_on(found: &policy::Found, day: Date) -> Option<&policy::SegmentRow> {
     let distance = |row: &&policy::SegmentRow| {
-        if day < row.starts_on { day.days_until(row.starts_on) } else { row.ends_on.plus_days(-1).days_until(day).max(0) }
+        if day < row.starts_on {
+            day.days_until(row.starts_on)
+        } else {
+            row.ends_on.plus_days(-1).days_until(day).max(0)
+        }
     };
     found.segments.iter().min_by_key(distance)
 }
 
-fn cover_of(found: &policy::Found, segment: &policy::SegmentRow, member: CoveredMember) -> Result<Cover, Error> {
+fn cover_of(
+    found: &policy::Found,
+    segment: &policy::SegmentRow,
+    member: CoveredMember,
+) -> Result<Cover, Error> {
     let term = found.terms.iter().find(|term| term.id == segment.term_id);
     let (Some(term), Some(first)) = (term, found.terms.first()) else {
         return Err(StoreError::Corrupt("a segment without its term").into());

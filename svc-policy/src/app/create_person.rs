@@ -27,7 +27,12 @@ pub struct Input {
 /// # Errors
 /// [`Error::Field`] for a birth in the future, for a second record of oneself, and for managing somebody without a record
 /// of one's own.
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Person, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Person, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -50,11 +55,20 @@ where
             let (once, profile, sealed) = (Arc::clone(&of_work), input.profile.clone(), sealed.clone());
             let (refused, subject) = (Arc::clone(&refused), subject.clone());
             Box::pin(async move {
-                if let Some(error) = refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+                if let Some(error) = refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+                {
                     return Err(error);
                 }
                 let now = tx.now();
-                let row = person::Row { id, subject, managed_by, profile_sealed: sealed, version: 1, created: now, updated: now };
+                let row = person::Row {
+                    id,
+                    subject,
+                    managed_by,
+                    profile_sealed: sealed,
+                    version: 1,
+                    created: now,
+                    updated: now,
+                };
                 let created = Person { id, profile, managed_by, version: 1, created: now, updated: now };
                 tx.context().touched(Touched::new(id, id, Action::Created));
                 tx.emit([events::person_created(id, now)]);
@@ -92,7 +106,9 @@ async fn place(app: &App, context: &CallContext, input: &Input) -> Result<Placed
 /// One record of oneself: the second is refused by the keys of the table.
 fn taken(error: caremesh_db::Error) -> Error {
     match error {
-        caremesh_db::Error::Duplicate { .. } => Error::Field { field: "managed".to_owned(), rule: "person.own_record_once" },
+        caremesh_db::Error::Duplicate { .. } => {
+            Error::Field { field: "managed".to_owned(), rule: "person.own_record_once" }
+        }
         other => other.into(),
     }
 }

@@ -49,7 +49,12 @@ pub async fn validate(app: &App, context: &CallContext, input: &Input) -> Result
 ///
 /// # Errors
 /// As [`validate`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Quote, T>, input: &Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Quote, T>,
+    input: &Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -80,7 +85,13 @@ where
     answered.await
 }
 
-async fn offer(app: &App, context: &CallContext, scope: &Scope, input: &Input, id: QuoteId) -> Result<Quote, Error> {
+async fn offer(
+    app: &App,
+    context: &CallContext,
+    scope: &Scope,
+    input: &Input,
+    id: QuoteId,
+) -> Result<Quote, Error> {
     let (plan, jurisdiction) = app.plan_and_law(input.plan_version)?;
     let now = app.clock.now();
     check_request(plan, jurisdiction, input, now)?;
@@ -151,7 +162,11 @@ fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
         gross: part.gross_minor,
         net: part.net_minor,
     };
-    let instalment = |due: &premium::Instalment| Instalment { number: due.number, due: due.due, amount: due.amount_minor() };
+    let instalment = |due: &premium::Instalment| Instalment {
+        number: due.number,
+        due: due.due,
+        amount: due.amount_minor(),
+    };
     Premium {
         members: members.iter().zip(&premium.members).map(part).collect(),
         gross: premium.gross_minor,
@@ -163,7 +178,11 @@ fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
     }
 }
 
-async fn rows(app: &App, context: &CallContext, quote: &Quote) -> Result<(quote::Row, Vec<quote::MemberRow>), Error> {
+async fn rows(
+    app: &App,
+    context: &CallContext,
+    quote: &Quote,
+) -> Result<(quote::Row, Vec<quote::MemberRow>), Error> {
     let mut members = Vec::with_capacity(quote.members.len());
     for (position, member) in (0_i64..).zip(&quote.members) {
         let declared_sealed = app.seal_declared(context, &row_name(quote.id, position), member).await?;

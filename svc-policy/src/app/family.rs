@@ -56,7 +56,8 @@ impl App {
         if member.declared.is_empty() {
             return Ok(None);
         }
-        let plain = serde_json::to_vec(&member.declared).map_err(|_| StoreError::Corrupt("quote_member.declared"))?;
+        let plain =
+            serde_json::to_vec(&member.declared).map_err(|_| StoreError::Corrupt("quote_member.declared"))?;
         let sealed = self.keys.key(context, member.person).await?.seal(declared(row), &plain)?;
         Ok(Some(hex::encode(sealed)))
     }
@@ -89,7 +90,11 @@ impl App {
     }
 
     /// A member's facts.
-    pub(crate) async fn open_facts(&self, context: &CallContext, row: &policy::MemberRow) -> Result<MemberFacts, Error> {
+    pub(crate) async fn open_facts(
+        &self,
+        context: &CallContext,
+        row: &policy::MemberRow,
+    ) -> Result<MemberFacts, Error> {
         let sealed = hex::decode(&row.facts_sealed).map_err(|_| StoreError::Corrupt("member.facts"))?;
         let key = self.keys.key(context, row.person_id).await?;
         let plain = key.open(facts(&row.id.to_string()), &sealed)?;

@@ -27,18 +27,30 @@ pub struct CoverView {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a member that the caller may not know.
-pub async fn run(app: &App, context: &CallContext, member: MemberId, day: Option<Date>) -> Result<CoverView, Error> {
+pub async fn run(
+    app: &App,
+    context: &CallContext,
+    member: MemberId,
+    day: Option<Date>,
+) -> Result<CoverView, Error> {
     let scope = app.scope(context).await?;
     let found = app.cover(context, &scope, member, day).await?;
     let (plan, law) = app.plan_and_law(found.plan_version)?;
     let day = day.unwrap_or_else(|| law.zone.day_of(app.clock.now()));
     if !found.covers(day) {
-        return Ok(CoverView { policy: found.policy, term: None, balances: Vec::new(), waiting: Vec::new(), day });
+        return Ok(CoverView {
+            policy: found.policy,
+            term: None,
+            balances: Vec::new(),
+            waiting: Vec::new(),
+            day,
+        });
     }
     let all = Question { date: day, benefits: Vec::new(), conditions: Vec::new(), accident: false };
     let needs = eligibility::accounts_asked(plan, &found.cover, &all).map_err(price_error)?;
     let snapshot = app.snapshot(context, found.plan_version, &needs, None).await?;
-    let mut benefits: Vec<String> = plan.expansions.iter().flat_map(|rule| rule.when.benefits.clone()).collect();
+    let mut benefits: Vec<String> =
+        plan.expansions.iter().flat_map(|rule| rule.when.benefits.clone()).collect();
     benefits.sort_unstable();
     benefits.dedup();
     let each = Question { benefits, ..all };

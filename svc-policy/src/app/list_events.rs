@@ -12,7 +12,12 @@ const DEFAULT_LIMIT: u32 = 100;
 ///
 /// # Errors
 /// [`Error::Cursor`] for a cursor that this feed did not give.
-pub async fn run(app: &App, context: &CallContext, cursor: &str, limit: u32) -> Result<Vec<FeedEvent>, Error> {
+pub async fn run(
+    app: &App,
+    context: &CallContext,
+    cursor: &str,
+    limit: u32,
+) -> Result<Vec<FeedEvent>, Error> {
     let after = if cursor.is_empty() { 0 } else { cursor.parse().map_err(|_| Error::Cursor)? };
     if after < 0 {
         return Err(Error::Cursor);

@@ -22,7 +22,12 @@ impl App {
     }
 
     /// The person, or NOT_FOUND.
-    pub(crate) async fn get_person(&self, context: &CallContext, scope: &Scope, id: PersonId) -> Result<Person, Error> {
+    pub(crate) async fn get_person(
+        &self,
+        context: &CallContext,
+        scope: &Scope,
+        id: PersonId,
+    ) -> Result<Person, Error> {
         self.find_person(context, scope, id).await?.ok_or(Error::NotFound)
     }
 

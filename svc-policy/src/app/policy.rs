@@ -1,7 +1,9 @@
 //! A policy as it is answered: rows, plan and opened references put together.
 
 use caremesh_db::keys::{Field, PersonKey};
-use caremesh_kernel::{Currency, Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, TermId, Timestamp};
+use caremesh_kernel::{
+    Currency, Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, TermId, Timestamp,
+};
 use caremesh_kernel::{MemberId, PlanId, ReceiptId};
 
 use super::quote::state;
@@ -102,10 +104,15 @@ pub(crate) fn reference_field(row: &str) -> Field<'_> {
 }
 
 /// A receipt with its reference opened by the policyholder's key.
-pub(crate) fn receipt(key: &PersonKey, currency: Currency, row: &quote::ReceiptRow) -> Result<PremiumReceipt, Error> {
+pub(crate) fn receipt(
+    key: &PersonKey,
+    currency: Currency,
+    row: &quote::ReceiptRow,
+) -> Result<PremiumReceipt, Error> {
     let sealed = hex::decode(&row.reference_sealed).map_err(|_| StoreError::Corrupt("receipt.reference"))?;
     let plain = key.open(reference_field(&row.id.to_string()), &sealed)?;
-    let reference = String::from_utf8(plain.to_vec()).map_err(|_| StoreError::Corrupt("receipt.reference"))?;
+    let reference =
+        String::from_utf8(plain.to_vec()).map_err(|_| StoreError::Corrupt("receipt.reference"))?;
     Ok(PremiumReceipt {
         id: row.id,
         reference,
@@ -116,7 +123,12 @@ pub(crate) fn receipt(key: &PersonKey, currency: Currency, row: &quote::ReceiptR
 
 impl App {
     /// Puts a policy together as it stands at an instant.
-    pub(crate) fn policy(&self, found: policy::Found, key: &PersonKey, now: Timestamp) -> Result<Policy, Error> {
+    pub(crate) fn policy(
+        &self,
+        found: policy::Found,
+        key: &PersonKey,
+        now: Timestamp,
+    ) -> Result<Policy, Error> {
         let policy::Found { policy: row, quote, terms, segments, members, receipts } = found;
         let (plan, law) = self.plan_and_law(quote.plan_version_id)?;
         let expires = Timestamp::from_micros(quote.expires_at);

@@ -68,7 +68,12 @@ pub struct Posted {
 /// # Errors
 /// [`Error::Ledger`] with the rule that refuses, and fresh balances where pricing again helps; [`Error::NoCover`],
 /// [`Error::AlreadyPosted`], [`Error::NotYourTurn`]; what the store answers.
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Posted, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Posted, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -109,7 +114,8 @@ where
         move |tx| {
             let (app, once, command) = (app_of_work.clone(), Arc::clone(&once_of_work), command.clone());
             Box::pin(async move {
-                let prepare = |cover: &ledger::Cover, posting: Posting| prepare(&app, cover, posting, &command.keys);
+                let prepare =
+                    |cover: &ledger::Cover, posting: Posting| prepare(&app, cover, posting, &command.keys);
                 let tried = command.attempt(tx, locked, prepare).await?;
                 write(tx, &once, &command, tried).await
             })
@@ -119,7 +125,12 @@ where
     answered.await
 }
 
-async fn write<R, T>(tx: &Tx, once: &Once<R, Posted, T>, command: &Command, tried: Tried) -> Result<Answered<T>, Error>
+async fn write<R, T>(
+    tx: &Tx,
+    once: &Once<R, Posted, T>,
+    command: &Command,
+    tried: Tried,
+) -> Result<Answered<T>, Error>
 where
     R: Message,
     T: Message + Default + 'static,
@@ -155,7 +166,12 @@ fn replayed(context: &CallContext, replay: Replay) -> BoxFuture<'_, Result<(), E
 }
 
 /// Holds what the caller names against the plan: keys of accounts, and grants.
-fn prepare(app: &App, cover: &ledger::Cover, posting: Posting, keys: &[AccountKey]) -> Result<Prepared, Error> {
+fn prepare(
+    app: &App,
+    cover: &ledger::Cover,
+    posting: Posting,
+    keys: &[AccountKey],
+) -> Result<Prepared, Error> {
     let plan = app.plans.version(cover.plan_version).ok_or(Error::NotFound)?;
     let mut openings = Vec::with_capacity(keys.len());
     for key in keys {
@@ -202,7 +218,8 @@ impl Input {
     fn opened_keys(&self) -> Vec<AccountKey> {
         let draws = self.movements.iter().filter(|movement| movement.action.reverses().is_none());
         let drawn = draws.flat_map(|movement| movement.action.draws().map(|draw| draw.account.clone()));
-        let granted = self.movements.iter().flat_map(|m| m.action.grants().iter().map(|grant| grant.account.clone()));
+        let granted =
+            self.movements.iter().flat_map(|m| m.action.grants().iter().map(|grant| grant.account.clone()));
         let keys: BTreeSet<AccountKey> = drawn.chain(granted).collect();
         keys.into_iter().collect()
     }

@@ -95,12 +95,16 @@ pub(crate) fn written(error: DbError) -> Error {
         DbError::Stale { statement: "account", .. } => Error::Collided,
         // PostgreSQL runs all statements of a batch before their counts are looked at: a layer that others have moved may
         // break its own constraint before it is seen that the account's version did.
-        DbError::Constraint { constraint } if constraint.contains("layer") || constraint.contains("hold_leg") => {
+        DbError::Constraint { constraint }
+            if constraint.contains("layer") || constraint.contains("hold_leg") =>
+        {
             Error::Collided
         }
         DbError::Duplicate { constraint } if constraint.contains("posting_line") => Error::AlreadyPosted,
         // Two postings opened the same account at the same time.
-        DbError::Duplicate { constraint } if constraint.contains("account") || constraint.contains("layer") => {
+        DbError::Duplicate { constraint }
+            if constraint.contains("account") || constraint.contains("layer") =>
+        {
             Error::Collided
         }
         other => Error::Store(other),

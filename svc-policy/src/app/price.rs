@@ -92,12 +92,14 @@ pub async fn run(app: &App, context: &CallContext, input: &Input) -> Result<Opti
         return Err(Error::NoCover);
     }
     let (plan, _) = app.plan_and_law(found.plan_version)?;
-    let needs = engine::accounts_needed(plan, &found.cover, &input.event, &input.lines).map_err(price_error)?;
+    let needs =
+        engine::accounts_needed(plan, &found.cover, &input.event, &input.lines).map_err(price_error)?;
     if input.validate_only {
         return Ok(None);
     }
     let snapshot = app.snapshot(context, found.plan_version, &needs, input.as_of).await?;
-    let priced = engine::price(plan, &found.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
+    let priced =
+        engine::price(plan, &found.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
     let sealed = seal(app, context, &found, snapshot).await?;
     Ok(Some(price(priced, sealed, found.cover.currency)))
 }
@@ -127,11 +129,17 @@ async fn priced_again(
     let (plan, _) = app.plan_and_law(sealed.plan_version)?;
     let snapshot =
         Snapshot { plan_version: sealed.plan_version, accounts: sealed.accounts.clone(), draws: facts.draws };
-    let priced = engine::price(plan, &facts.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
+    let priced =
+        engine::price(plan, &facts.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
     Ok(price(priced, sealed.clone(), facts.cover.currency))
 }
 
-async fn seal(app: &App, context: &CallContext, found: &Found, snapshot: Snapshot) -> Result<SealedSnapshot, Error> {
+async fn seal(
+    app: &App,
+    context: &CallContext,
+    found: &Found,
+    snapshot: Snapshot,
+) -> Result<SealedSnapshot, Error> {
     let facts = Facts { person: found.person, cover: found.cover.clone(), draws: snapshot.draws };
     let plain = serde_json::to_vec(&facts).map_err(|_| StoreError::Corrupt("snapshot"))?;
     let term = found.cover.term;
@@ -148,12 +156,18 @@ async fn seal(app: &App, context: &CallContext, found: &Found, snapshot: Snapsho
     Ok(sealed)
 }
 
-async fn open(app: &App, context: &CallContext, person: PersonId, sealed: &SealedSnapshot) -> Result<Facts, Error> {
+async fn open(
+    app: &App,
+    context: &CallContext,
+    person: PersonId,
+    sealed: &SealedSnapshot,
+) -> Result<Facts, Error> {
     if mac(app, sealed)? != sealed.seal {
         return Err(Error::Snapshot);
     }
     let key = app.keys.key(context, person).await?;
-    let plain = key.open(facts_field(&sealed.term.to_string()), &sealed.member_facts).map_err(|_| Error::Snapshot)?;
+    let plain =
+        key.open(facts_field(&sealed.term.to_string()), &sealed.member_facts).map_err(|_| Error::Snapshot)?;
     serde_json::from_slice(&plain).map_err(|_| Error::Snapshot)
 }
 
@@ -162,9 +176,16 @@ fn facts_field(row: &str) -> Field<'_> {
 }
 
 fn mac(app: &App, sealed: &SealedSnapshot) -> Result<Vec<u8>, Error> {
-    let parts = (sealed.term, sealed.plan_version, &sealed.accounts, hex::encode(&sealed.member_facts), sealed.read.as_micros());
+    let parts = (
+        sealed.term,
+        sealed.plan_version,
+        &sealed.accounts,
+        hex::encode(&sealed.member_facts),
+        sealed.read.as_micros(),
+    );
     let text = serde_json::to_string(&parts).map_err(|_| StoreError::Corrupt("snapshot"))?;
-    hex::decode(app.secrets.blind_index("snapshot", &text)).map_err(|_| StoreError::Corrupt("snapshot").into())
+    hex::decode(app.secrets.blind_index("snapshot", &text))
+        .map_err(|_| StoreError::Corrupt("snapshot").into())
 }
 
 /// What the engine refuses, as a use case says it.

@@ -24,7 +24,12 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Purchase`], [`Error::Offer`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Policy, T>, id: QuoteId) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Policy, T>,
+    id: QuoteId,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -52,7 +57,8 @@ struct Prepared {
 
 async fn prepare(app: &App, context: &CallContext, scope: &Scope, id: QuoteId) -> Result<Prepared, Error> {
     let (quote, _) = app.get_quote(context, scope, id).await?;
-    let bought = purchase(&crate::domain::policy::Quote { policy: None, ..quote.clone() }, 12, true, quote.created)?;
+    let bought =
+        purchase(&crate::domain::policy::Quote { policy: None, ..quote.clone() }, 12, true, quote.created)?;
     let mut facts = Vec::with_capacity(quote.members.len());
     for (member, new) in quote.members.iter().zip(&bought.members) {
         // The member may be known to the holder alone; the quote already checked that.
@@ -126,7 +132,11 @@ where
 fn tell(tx: &Tx, offer: &crate::domain::policy::Quote, bought: &NewPolicy) {
     let created = |person| Touched::new(person, bought.id, Action::Created);
     tx.context().touched(created(offer.policyholder));
-    offer.members.iter().filter(|m| m.person != offer.policyholder).for_each(|m| tx.context().touched(created(m.person)));
+    offer
+        .members
+        .iter()
+        .filter(|m| m.person != offer.policyholder)
+        .for_each(|m| tx.context().touched(created(m.person)));
     let activated = bought.activated.then(|| events::policy_activated(bought.id, tx.now()));
     tx.emit([events::policy_purchased(bought.id, tx.now())].into_iter().chain(activated));
 }
@@ -156,16 +166,18 @@ fn policy_row(
 }
 
 fn member_rows(bought: &NewPolicy, facts: &[String]) -> Vec<policy::MemberRow> {
-    let row = |(position, (member, sealed)): (i64, (&crate::domain::policy::NewMember, &String))| policy::MemberRow {
-        id: member.id,
-        policy_id: bought.id,
-        position,
-        person_id: member.person,
-        relation: member.relation,
-        starts_on: member.cover.start(),
-        ends_on: member.cover.end(),
-        continuous_from: member.continuous_from,
-        facts_sealed: sealed.clone(),
+    let row = |(position, (member, sealed)): (i64, (&crate::domain::policy::NewMember, &String))| {
+        policy::MemberRow {
+            id: member.id,
+            policy_id: bought.id,
+            position,
+            person_id: member.person,
+            relation: member.relation,
+            starts_on: member.cover.start(),
+            ends_on: member.cover.end(),
+            continuous_from: member.continuous_from,
+            facts_sealed: sealed.clone(),
+        }
     };
     (0_i64..).zip(bought.members.iter().zip(facts)).map(row).collect()
 }
@@ -207,7 +219,8 @@ fn met_a_payment(error: caremesh_db::Error) -> Error {
 
 async fn replayed(app: &App, context: &CallContext, scope: Scope, replay: Replay) -> Result<(), Error> {
     let id: PolicyId = replay.resource.parse().map_err(|_| Error::NotFound)?;
-    let found = policy::find(&app.db.read(context), app.db.kind(), &scope, id).await?.ok_or(Error::NotFound)?;
+    let found =
+        policy::find(&app.db.read(context), app.db.kind(), &scope, id).await?.ok_or(Error::NotFound)?;
     context.touched(Touched::read(found.policy.policyholder, id));
     Ok(())
 }

@@ -15,7 +15,8 @@ impl App {
         scope: &Scope,
         id: QuoteId,
     ) -> Result<(Quote, quote::Found), Error> {
-        let found = quote::find(&self.db.read(context), self.db.kind(), scope, id).await?.ok_or(Error::NotFound)?;
+        let found =
+            quote::find(&self.db.read(context), self.db.kind(), scope, id).await?.ok_or(Error::NotFound)?;
         let mut members = Vec::with_capacity(found.members.len());
         for row in &found.members {
             let name = row_name(id, row.position);

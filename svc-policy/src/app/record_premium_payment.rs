@@ -43,13 +43,20 @@ pub struct Booked {
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Payment`], [`Error::ReferenceReused`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Booked, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Booked, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
 {
     let scope = app.scope(context).await?;
-    let found = quote::find(&app.db.read(context), app.db.kind(), &scope, input.quote).await?.ok_or(Error::NotFound)?;
+    let found = quote::find(&app.db.read(context), app.db.kind(), &scope, input.quote)
+        .await?
+        .ok_or(Error::NotFound)?;
     let key = app.keys.key(context, found.quote.policyholder).await?;
     let payment = Payment {
         reference: app.secrets.blind_index("receipt.reference", &input.reference),
@@ -99,7 +106,8 @@ where
 
 impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
     async fn write(&self, tx: &Tx) -> Result<Answered<T>, Error> {
-        let found = quote::find(tx, tx.kind(), &self.scope, self.input.quote).await?.ok_or(Error::NotFound)?;
+        let found =
+            quote::find(tx, tx.kind(), &self.scope, self.input.quote).await?.ok_or(Error::NotFound)?;
         if let Some((quote, amount)) = quote::quote_of_reference(tx, &self.payment.reference).await? {
             return self.again(tx, &found, quote, amount);
         }
@@ -112,16 +120,30 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
 
     /// The same payment reported again by another request is the receipt it made; anything else is another payment under
     /// a used reference.
-    fn again(&self, tx: &Tx, found: &quote::Found, quote: QuoteId, amount: i64) -> Result<Answered<T>, Error> {
+    fn again(
+        &self,
+        tx: &Tx,
+        found: &quote::Found,
+        quote: QuoteId,
+        amount: i64,
+    ) -> Result<Answered<T>, Error> {
         let row = found.receipts.iter().find(|row| row.reference_index == self.payment.reference);
         let same = quote == self.input.quote && amount == self.input.amount.minor;
-        let row = row.filter(|_| same && found.quote.currency == self.input.amount.currency).ok_or(Error::ReferenceReused)?;
+        let row = row
+            .filter(|_| same && found.quote.currency == self.input.amount.currency)
+            .ok_or(Error::ReferenceReused)?;
         tx.context().touched(Touched::read(found.quote.policyholder, row.id));
         Ok(self.answered(found, row)?)
     }
 
-    async fn book(&self, tx: &Tx, found: &quote::Found, booked: &cover::Receipt) -> Result<Answered<T>, Error> {
-        let sealed = self.key.seal(reference_field(&booked.id.to_string()), self.input.reference.as_bytes())?;
+    async fn book(
+        &self,
+        tx: &Tx,
+        found: &quote::Found,
+        booked: &cover::Receipt,
+    ) -> Result<Answered<T>, Error> {
+        let sealed =
+            self.key.seal(reference_field(&booked.id.to_string()), self.input.reference.as_bytes())?;
         let row = quote::ReceiptRow {
             id: booked.id,
             quote_id: found.quote.id,

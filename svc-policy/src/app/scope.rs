@@ -21,7 +21,10 @@ impl App {
     }
 
     /// The caller's own record: named by the token, or found by the issuer's name for the person.
-    pub(crate) async fn own_record(&self, context: &CallContext) -> Result<Option<caremesh_kernel::PersonId>, Error> {
+    pub(crate) async fn own_record(
+        &self,
+        context: &CallContext,
+    ) -> Result<Option<caremesh_kernel::PersonId>, Error> {
         let Some(caller) = context.principal().person() else { return Ok(None) };
         if caller.person_id.is_some() {
             return Ok(caller.person_id);

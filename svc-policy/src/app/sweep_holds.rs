@@ -52,7 +52,8 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
     let (Some(hold), Some(cover)) = (hold, view.cover) else { return Ok(false) };
     let posting = posting(id, source, hold.event, tx.now());
     let book = Book::new(view.accounts, view.holds, view.captured);
-    let decision = sweep(book, &posting).map_err(|refusal| Error::Ledger { refusal, balances: Vec::new() })?;
+    let decision =
+        sweep(book, &posting).map_err(|refusal| Error::Ledger { refusal, balances: Vec::new() })?;
     if decision.entries.is_empty() {
         return Ok(false);
     }
@@ -63,5 +64,13 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
 }
 
 fn posting(id: PostingId, source: Source, event: crate::domain::ledger::Event, now: Timestamp) -> Posting {
-    Posting { id, source, revision: 0, event, movements: Vec::new(), expected: std::collections::BTreeMap::new(), now }
+    Posting {
+        id,
+        source,
+        revision: 0,
+        event,
+        movements: Vec::new(),
+        expected: std::collections::BTreeMap::new(),
+        now,
+    }
 }

@@ -10,10 +10,16 @@ use crate::domain::plan::{AccountRule, Period, PlanVersion};
 
 /// The plan's rule for an account key, when the event may touch that account at all.
 #[must_use]
-pub fn rule_for<'p>(plan: &'p PlanVersion, cover: &Cover, event: &Event, key: &AccountKey) -> Option<&'p AccountRule> {
+pub fn rule_for<'p>(
+    plan: &'p PlanVersion,
+    cover: &Cover,
+    event: &Event,
+    key: &AccountKey,
+) -> Option<&'p AccountRule> {
     let rule = plan.account(&key.code)?;
     let same = rule.measure == key.measure && rule.scope == key.scope_kind && cover.currency == key.currency;
-    let owned = term_fits(cover, rule, key) && scope_fits(plan, cover, event, key) && period_fits(cover, rule, key);
+    let owned =
+        term_fits(cover, rule, key) && scope_fits(plan, cover, event, key) && period_fits(cover, rule, key);
     (same && owned).then_some(rule)
 }
 
@@ -54,7 +60,9 @@ fn period_fits(cover: &Cover, rule: &AccountRule, key: &AccountKey) -> bool {
             let first = format!("{text}-01").parse::<Date>();
             first.is_ok_and(|first| PeriodKey::month(first) == key.period && month_meets(cover, first))
         }
-        Period::PolicyYear => text.strip_prefix('Y').is_some_and(|year| year.parse::<u32>().is_ok_and(|year| year > 0)),
+        Period::PolicyYear => {
+            text.strip_prefix('Y').is_some_and(|year| year.parse::<u32>().is_ok_and(|year| year > 0))
+        }
         Period::Term => key.period == PeriodKey::term(),
         Period::Lifetime => key.period == PeriodKey::lifetime(),
         Period::RollingMonths(months) => text.starts_with(&format!("R:{months}M:")),
@@ -70,14 +78,21 @@ fn month_meets(cover: &Cover, first: Date) -> bool {
 ///
 /// # Errors
 /// [`LedgerRefusal::GrantUnknown`] for a restoration that is not the rule's.
-pub fn complete_grants(plan: &PlanVersion, cover: &Cover, mut posting: Posting) -> Result<Posting, LedgerRefusal> {
+pub fn complete_grants(
+    plan: &PlanVersion,
+    cover: &Cover,
+    mut posting: Posting,
+) -> Result<Posting, LedgerRefusal> {
     for movement in &mut posting.movements {
         match &mut movement.action {
             Action::Restore { grants } => {
                 grants.iter_mut().try_for_each(|grant| restoration(plan, cover, grant))?;
             }
             Action::Grant { grants, .. } => grants.iter_mut().for_each(|grant| place(plan, cover, grant)),
-            Action::Hold { .. } | Action::Capture { .. } | Action::Release { .. } | Action::Reverse { .. } => {}
+            Action::Hold { .. }
+            | Action::Capture { .. }
+            | Action::Release { .. }
+            | Action::Reverse { .. } => {}
         }
     }
     Ok(posting)
@@ -91,7 +106,8 @@ fn restoration(plan: &PlanVersion, cover: &Cover, grant: &mut Grant) -> Result<(
         return Err(unknown);
     };
     let Some(opening) = open_account(plan, cover, &grant.account) else { return Err(unknown) };
-    let bought = opening.layers.iter().filter(|l| matches!(l.key.kind, LayerKind::Base | LayerKind::Increase));
+    let bought =
+        opening.layers.iter().filter(|l| matches!(l.key.kind, LayerKind::Base | LayerKind::Increase));
     let bought: i64 = bought.map(|layer| layer.granted).sum();
     if checked_half_up(bought, i64::from(rule.bps), 10_000) != Some(grant.amount) {
         return Err(unknown);
@@ -106,6 +122,7 @@ fn place(plan: &PlanVersion, cover: &Cover, grant: &mut Grant) {
         grant.valid = cover.term_range;
     }
     if grant.waiting_from == Date::MAX {
-        grant.waiting_from = cover.layers.iter().map(|layer| layer.waiting_from).min().unwrap_or(cover.continuous_since);
+        grant.waiting_from =
+            cover.layers.iter().map(|layer| layer.waiting_from).min().unwrap_or(cover.continuous_since);
     }
 }

@@ -12,7 +12,10 @@ use crate::app::list_access::{self, Access};
 
 #[tonic::async_trait]
 impl AuditService for Door {
-    async fn list_access(&self, request: Request<ListAccessRequest>) -> Result<Response<ListAccessResponse>, Status> {
+    async fn list_access(
+        &self,
+        request: Request<ListAccessRequest>,
+    ) -> Result<Response<ListAccessResponse>, Status> {
         let (context, mut request) = accept(request)?;
         let asked = request.page.take();
         let (paging, page) = self.page(&context, &request, asked.as_ref())?;

@@ -3,8 +3,8 @@
 use caremesh_mesh::accept;
 use caremesh_proto::policy::v1::benefit_service_server::BenefitService;
 use caremesh_proto::policy::v1::{
-    ListBalancesRequest, ListBalancesResponse, ListPostingsRequest, ListPostingsResponse, PostRequest, PostResponse,
-    PriceRequest, PriceResponse,
+    ListBalancesRequest, ListBalancesResponse, ListPostingsRequest, ListPostingsResponse, PostRequest,
+    PostResponse, PriceRequest, PriceResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -17,7 +17,8 @@ impl BenefitService for Door {
     async fn price(&self, request: Request<PriceRequest>) -> Result<Response<PriceResponse>, Status> {
         let (context, request) = accept(request)?;
         let input = price_convert::input(request).map_err(error::violation)?;
-        let price = price::run(&self.app, &context, &input).await.map_err(|error| error::status(&context, error))?;
+        let price =
+            price::run(&self.app, &context, &input).await.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(PriceResponse { price: price.as_ref().map(price_convert::price) }))
     }
 

@@ -25,7 +25,10 @@ impl EligibilityService for Door {
         Ok(Response::new(CheckEligibilityResponse { eligibility: Some(convert::eligibility(&answer)) }))
     }
 
-    async fn get_cover(&self, request: Request<GetCoverRequest>) -> Result<Response<GetCoverResponse>, Status> {
+    async fn get_cover(
+        &self,
+        request: Request<GetCoverRequest>,
+    ) -> Result<Response<GetCoverResponse>, Status> {
         let (context, request) = accept(request)?;
         let member = wire::id("member_id", &request.member_id).map_err(error::violation)?;
         let day = wire::optional_date("service_date", request.service_date).map_err(error::violation)?;

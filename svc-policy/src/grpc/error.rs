@@ -101,9 +101,15 @@ fn ledger(refusal: &LedgerRefusal, balances: &[Account]) -> Refusal {
         LedgerRefusal::LayerNotOpen { layer } => {
             Refusal::new(Policy::LayerUnknown).metadata("layer_id", layer.to_string())
         }
-        LedgerRefusal::HoldExpired { hold } => Refusal::new(Policy::HoldExpired).metadata("hold_id", hold.to_string()),
-        LedgerRefusal::HoldUnknown { hold } => Refusal::new(Policy::HoldNotFound).metadata("hold_id", hold.to_string()),
-        LedgerRefusal::HoldClosed { hold } => Refusal::new(Policy::HoldClosed).metadata("hold_id", hold.to_string()),
+        LedgerRefusal::HoldExpired { hold } => {
+            Refusal::new(Policy::HoldExpired).metadata("hold_id", hold.to_string())
+        }
+        LedgerRefusal::HoldUnknown { hold } => {
+            Refusal::new(Policy::HoldNotFound).metadata("hold_id", hold.to_string())
+        }
+        LedgerRefusal::HoldClosed { hold } => {
+            Refusal::new(Policy::HoldClosed).metadata("hold_id", hold.to_string())
+        }
         LedgerRefusal::MoreThanHeld { layer, held } => Refusal::new(Policy::CaptureExceedsHold)
             .metadata("layer_id", layer.to_string())
             .metadata("held", held.to_string()),
@@ -169,7 +175,11 @@ fn offer(refusal: &Offer) -> Refusal {
         Offer::StartDate => Refusal::new(PolicyReason::StartDateNotAllowed),
         Offer::Family { member, rule } => {
             let subject = member.map_or("members".to_owned(), |member| format!("members[{member}]"));
-            Refusal::new(PolicyReason::FamilyNotAllowed).precondition(*rule, subject, "The plan's family rules forbid it.")
+            Refusal::new(PolicyReason::FamilyNotAllowed).precondition(
+                *rule,
+                subject,
+                "The plan's family rules forbid it.",
+            )
         }
     }
 }

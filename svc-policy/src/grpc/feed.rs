@@ -13,7 +13,10 @@ use crate::app::list_events;
 
 #[tonic::async_trait]
 impl FeedService for Door {
-    async fn list_events(&self, request: Request<ListEventsRequest>) -> Result<Response<ListEventsResponse>, Status> {
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
         let (context, request) = accept(request)?;
         let limit = super::convert::benefit::number("limit", request.limit).map_err(error::violation)?;
         let events = list_events::run(&self.app, &context, &request.cursor, limit).await;

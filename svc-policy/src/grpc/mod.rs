@@ -13,9 +13,9 @@ mod policy;
 
 use std::sync::Arc;
 
+use caremesh_mesh::CallContext;
 use caremesh_mesh::page::{Binding, Page, PageTokens};
 use caremesh_mesh::server::ServerBuilder;
-use caremesh_mesh::CallContext;
 use caremesh_proto::policy::v1::audit_service_server::AuditServiceServer;
 use caremesh_proto::policy::v1::benefit_service_server::BenefitServiceServer;
 use caremesh_proto::policy::v1::eligibility_service_server::EligibilityServiceServer;
@@ -39,7 +39,12 @@ struct Door {
 }
 
 /// Adds every service of svc-policy to a server. Messages of more than `max_message_bytes` are refused.
-pub(crate) fn add_to(server: ServerBuilder, app: App, pages: PageTokens, max_message_bytes: usize) -> ServerBuilder {
+pub(crate) fn add_to(
+    server: ServerBuilder,
+    app: App,
+    pages: PageTokens,
+    max_message_bytes: usize,
+) -> ServerBuilder {
     let door = Door { app, pages: Arc::new(pages) };
     let most = max_message_bytes;
     server

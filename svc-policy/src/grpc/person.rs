@@ -30,10 +30,14 @@ impl PersonService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn get_person(&self, request: Request<GetPersonRequest>) -> Result<Response<GetPersonResponse>, Status> {
+    async fn get_person(
+        &self,
+        request: Request<GetPersonRequest>,
+    ) -> Result<Response<GetPersonResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("person_id", &request.person_id).map_err(error::violation)?;
-        let person = get_person::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
+        let person =
+            get_person::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(GetPersonResponse { person: Some(convert::person(&person)) }))
     }
 

@@ -2,7 +2,9 @@
 
 use caremesh_mesh::accept;
 use caremesh_proto::policy::v1::plan_service_server::PlanService;
-use caremesh_proto::policy::v1::{GetPlanVersionRequest, GetPlanVersionResponse, ListPlansRequest, ListPlansResponse};
+use caremesh_proto::policy::v1::{
+    GetPlanVersionRequest, GetPlanVersionResponse, ListPlansRequest, ListPlansResponse,
+};
 use tonic::{Request, Response, Status};
 
 use super::convert::plan as convert;
@@ -12,7 +14,10 @@ use crate::domain::plan::PlanVersion;
 
 #[tonic::async_trait]
 impl PlanService for Door {
-    async fn list_plans(&self, request: Request<ListPlansRequest>) -> Result<Response<ListPlansResponse>, Status> {
+    async fn list_plans(
+        &self,
+        request: Request<ListPlansRequest>,
+    ) -> Result<Response<ListPlansResponse>, Status> {
         let (context, mut request) = accept(request)?;
         let asked = request.page.take();
         let (paging, page) = self.page::<String>(&context, &request, asked.as_ref())?;
@@ -30,7 +35,8 @@ impl PlanService for Door {
         request: Request<GetPlanVersionRequest>,
     ) -> Result<Response<GetPlanVersionResponse>, Status> {
         let (context, request) = accept(request)?;
-        let id = caremesh_mesh::wire::id("plan_version_id", &request.plan_version_id).map_err(error::violation)?;
+        let id =
+            caremesh_mesh::wire::id("plan_version_id", &request.plan_version_id).map_err(error::violation)?;
         let found = plans::get(&self.app, id).map_err(|error| error::status(&context, error))?;
         let plan_version = Some(convert::plan_version(found, self.zone(found)));
         Ok(Response::new(GetPlanVersionResponse { plan_version }))

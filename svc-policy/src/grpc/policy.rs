@@ -3,9 +3,9 @@
 use caremesh_mesh::{accept, wire};
 use caremesh_proto::policy::v1::policy_service_server::PolicyService;
 use caremesh_proto::policy::v1::{
-    CreateQuoteRequest, CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest, GetQuoteResponse,
-    ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest, PurchasePolicyResponse,
-    RecordPremiumPaymentRequest, RecordPremiumPaymentResponse,
+    CreateQuoteRequest, CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest,
+    GetQuoteResponse, ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest,
+    PurchasePolicyResponse, RecordPremiumPaymentRequest, RecordPremiumPaymentResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -17,7 +17,10 @@ use crate::app::{
 
 #[tonic::async_trait]
 impl PolicyService for Door {
-    async fn create_quote(&self, request: Request<CreateQuoteRequest>) -> Result<Response<CreateQuoteResponse>, Status> {
+    async fn create_quote(
+        &self,
+        request: Request<CreateQuoteRequest>,
+    ) -> Result<Response<CreateQuoteResponse>, Status> {
         let (context, request) = accept(request)?;
         let input = convert::quote_input(request.clone()).map_err(error::violation)?;
         if request.validate_only {
@@ -35,7 +38,10 @@ impl PolicyService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn get_quote(&self, request: Request<GetQuoteRequest>) -> Result<Response<GetQuoteResponse>, Status> {
+    async fn get_quote(
+        &self,
+        request: Request<GetQuoteRequest>,
+    ) -> Result<Response<GetQuoteResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("quote_id", &request.quote_id).map_err(error::violation)?;
         let found = get_quote::run(&self.app, &context, id).await;
@@ -69,10 +75,14 @@ impl PolicyService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+    async fn get_policy(
+        &self,
+        request: Request<GetPolicyRequest>,
+    ) -> Result<Response<GetPolicyResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("policy_id", &request.policy_id).map_err(error::violation)?;
-        let policy = get_policy::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
+        let policy =
+            get_policy::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(GetPolicyResponse { policy: Some(convert::policy(&policy)) }))
     }
 

@@ -22,17 +22,25 @@ pub(crate) struct Row {
     pub(crate) updated: Timestamp,
 }
 
-const COLUMNS: &str = "r.id, r.subject, r.managed_by, r.profile_sealed, r.version, r.created_at, r.updated_at";
+const COLUMNS: &str =
+    "r.id, r.subject, r.managed_by, r.profile_sealed, r.version, r.created_at, r.updated_at";
 
 /// The person, when the scope holds it.
-pub(crate) async fn find<C: ConnectionTrait>(c: &C, scope: &Scope, id: PersonId) -> Result<Option<Row>, Error> {
+pub(crate) async fn find<C: ConnectionTrait>(
+    c: &C,
+    scope: &Scope,
+    id: PersonId,
+) -> Result<Option<Row>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM person r WHERE r.id = $1 AND {}", scope::person(2));
     let values = [[id.to_string().into()].as_slice(), &scope.values()].concat();
     c.query_one_raw(statement(c, &sql, values)).await?.map(|row| read(&row)).transpose()
 }
 
 /// The record of the person whom the issuer calls so.
-pub(crate) async fn find_by_subject<C: ConnectionTrait>(c: &C, subject: &str) -> Result<Option<PersonId>, Error> {
+pub(crate) async fn find_by_subject<C: ConnectionTrait>(
+    c: &C,
+    subject: &str,
+) -> Result<Option<PersonId>, Error> {
     let sql = "SELECT r.id FROM person r WHERE r.subject = $1";
     let row = c.query_one_raw(statement(c, sql, vec![subject.into()])).await?;
     row.map(|row| parse_id(&row.try_get_by_index::<String>(0)?)).transpose()

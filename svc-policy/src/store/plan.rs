@@ -9,7 +9,9 @@ use crate::domain::plan::PlanVersion;
 
 /// A plan version whose content is not the one that was published under its code and label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("plan {code} {label} was published with other content (digest {published}, now {found}): give it a new label")]
+#[error(
+    "plan {code} {label} was published with other content (digest {published}, now {found}): give it a new label"
+)]
 pub struct ChangedPlan {
     /// The plan's code.
     pub code: String,

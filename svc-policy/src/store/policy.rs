@@ -94,7 +94,9 @@ pub(crate) async fn list_ids<C: ConnectionTrait>(
     let person = person.map(|id| id.to_string()).unwrap_or_default();
     let own: [Value; 4] = [person.into(), at.into(), id.into(), i64::from(limit).into()];
     let rows = c.query_all_raw(statement(c, &sql, [scope.values().as_slice(), &own].concat())).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, parse_id(&row.try_get_by_index::<String>(1)?)?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, parse_id(&row.try_get_by_index::<String>(1)?)?)))
+        .collect()
 }
 
 /// The policies with these ids that the scope holds, each whole, in one statement.
@@ -161,7 +163,8 @@ impl Rows {
         let of_terms = |row: &&SegmentRow| terms.iter().any(|term| term.id == row.term_id);
         let mut segments: Vec<SegmentRow> = self.segments.iter().filter(of_terms).cloned().collect();
         segments.sort_by_key(|row| row.starts_on);
-        let mut members: Vec<MemberRow> = self.members.iter().filter(|row| row.policy_id == id).cloned().collect();
+        let mut members: Vec<MemberRow> =
+            self.members.iter().filter(|row| row.policy_id == id).cloned().collect();
         members.sort_by_key(|row| row.position);
         let mut receipts: Vec<ReceiptRow> =
             self.receipts.iter().filter(|row| row.quote_id == quote.id).cloned().collect();
@@ -284,12 +287,18 @@ pub(crate) fn insert(
     batch.push("policy", INSERT_POLICY, policy_values(policy), Expect::Rows(1));
     let sql = "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state) VALUES ($1, $2, 1, $3, $4, 'OPEN')";
     let (start, end) = (term.days.start().to_string(), term.days.end().to_string());
-    let values = vec![term.id.to_string().into(), policy.id.to_string().into(), start.clone().into(), end.clone().into()];
+    let values = vec![
+        term.id.to_string().into(),
+        policy.id.to_string().into(),
+        start.clone().into(),
+        end.clone().into(),
+    ];
     batch.push("policy_term", sql, values, Expect::Rows(1));
     let sql = "INSERT INTO term_segment (term_id, starts_on, ends_on, plan_version_id, sum_insured) \
          VALUES ($1, $2, $3, $4, $5)";
     let version = bought.plan_version_id.to_string();
-    let values = vec![term.id.to_string().into(), start.into(), end.into(), version.into(), bought.sum_insured.into()];
+    let values =
+        vec![term.id.to_string().into(), start.into(), end.into(), version.into(), bought.sum_insured.into()];
     batch.push("term_segment", sql, values, Expect::Rows(1));
     batch.push("member", insert_members(kind), vec![json(members)], Expect::Rows(members.len() as u64));
     batch

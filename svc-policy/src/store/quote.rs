@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::scope::{self, Scope};
-use super::sql::{bytes_of, hex_of, json, list, object, parse, tagged};
 use super::sql::Column::{Number, Text};
+use super::sql::{bytes_of, hex_of, json, list, object, parse, tagged};
 use crate::domain::plan::Relation;
 use crate::domain::policy::Premium;
 
@@ -105,7 +105,10 @@ fn find_sql(kind: Kind) -> String {
         quote = quote_object(kind),
         member = member_object(kind),
         receipt = receipt_object(kind),
-        policy = object(kind, &[("state", "p.state"), ("activated_at", "p.activated_at"), ("version", "p.version")]),
+        policy = object(
+            kind,
+            &[("state", "p.state"), ("activated_at", "p.activated_at"), ("version", "p.version")]
+        ),
     )
 }
 
@@ -190,7 +193,12 @@ pub(crate) fn advance(quote: &Row, policy: Option<PolicyId>) -> Batch {
     let mut batch = Batch::new();
     let sql = "UPDATE quote SET version = version + 1, policy_id = $3 WHERE id = $1 AND version = $2";
     let policy = policy.or(quote.policy_id).map(|id| id.to_string());
-    batch.push("quote", sql, vec![quote.id.to_string().into(), quote.version.into(), policy.into()], Expect::Rows(1));
+    batch.push(
+        "quote",
+        sql,
+        vec![quote.id.to_string().into(), quote.version.into(), policy.into()],
+        Expect::Rows(1),
+    );
     batch
 }
 
@@ -217,10 +225,14 @@ pub(crate) fn insert_receipt(kind: Kind, receipt: &ReceiptRow) -> Batch {
 }
 
 /// The quote that a payment reference was recorded for.
-pub(crate) async fn quote_of_reference<C: ConnectionTrait>(c: &C, reference: &str) -> Result<Option<(QuoteId, i64)>, Error> {
+pub(crate) async fn quote_of_reference<C: ConnectionTrait>(
+    c: &C,
+    reference: &str,
+) -> Result<Option<(QuoteId, i64)>, Error> {
     let sql = "SELECT quote_id, amount FROM receipt WHERE reference_index = $1";
     let row = c.query_one_raw(super::sql::statement(c, sql, vec![reference.into()])).await?;
-    row.map(|row| Ok((super::parse_id(&row.try_get_by_index::<String>(0)?)?, row.try_get_by_index(1)?))).transpose()
+    row.map(|row| Ok((super::parse_id(&row.try_get_by_index::<String>(0)?)?, row.try_get_by_index(1)?)))
+        .transpose()
 }
 
 /// The premium as it is stored.

@@ -41,7 +41,10 @@ pub(super) fn list(kind: Kind, parameter: &str, alias: &str, columns: &[Column])
         }
         Kind::Sqlite => {
             let columns = columns.iter().map(|column| format!("value ->> '{0}' AS {0}", column.name()));
-            format!("(SELECT {} FROM json_each({parameter})) AS {alias}", columns.collect::<Vec<_>>().join(", "))
+            format!(
+                "(SELECT {} FROM json_each({parameter})) AS {alias}",
+                columns.collect::<Vec<_>>().join(", ")
+            )
         }
     }
 }

@@ -19,7 +19,14 @@ const ROUND: Duration = Duration::from_secs(30);
 const PURGED: u32 = 1_000;
 
 /// Starts every worker; they end with the life of the service.
-pub(crate) fn start(app: &App, workload: &SpiffeId, signer: Arc<Signer>, log: CheckpointLog, sweep: Duration, life: &Lifecycle) {
+pub(crate) fn start(
+    app: &App,
+    workload: &SpiffeId,
+    signer: Arc<Signer>,
+    log: CheckpointLog,
+    sweep: Duration,
+    life: &Lifecycle,
+) {
     let stop = CancellationToken::new();
     let (ending, told) = (life.ending(), stop.clone());
     life.spawn(async move {
@@ -42,7 +49,13 @@ async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: Cancellat
             () = stop.cancelled() => return,
         }
         let context = |name| {
-            CallContext::for_process(workload.clone(), name, Purpose::Operations, app.ids.uuid(), Deadline::after(ROUND))
+            CallContext::for_process(
+                workload.clone(),
+                name,
+                Purpose::Operations,
+                app.ids.uuid(),
+                Deadline::after(ROUND),
+            )
         };
         if let Err(error) = sweep_holds::run(&app, &context("sweep_holds")).await {
             tracing::warn!(error = %error, "expired holds could not be swept; trying again");

@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) config: Config,
     life: Lifecycle,
-    service: Option<Service>,
+    _service: Service,
     _database: TestDatabase,
     _keys: TestDatabase,
     _folder: tempfile::TempDir,
@@ -86,8 +86,17 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
     let life = Lifecycle::new();
     let service = start(&mesh, &config, &clock, &life).await;
     let server = Server { name: NAME.to_owned(), address: service.address() };
-    let service = Some(service);
-    Some(World { mesh, server, clock, config, life, service, _database: database, _keys: keys, _folder: folder })
+    Some(World {
+        mesh,
+        server,
+        clock,
+        config,
+        life,
+        _service: service,
+        _database: database,
+        _keys: keys,
+        _folder: folder,
+    })
 }
 
 fn config(database: &TestDatabase, keys: &TestDatabase, folder: &std::path::Path) -> Config {
@@ -106,6 +115,15 @@ fn config(database: &TestDatabase, keys: &TestDatabase, folder: &std::path::Path
 }
 
 async fn start(mesh: &TestMesh, config: &Config, clock: &Arc<HandClock>, life: &Lifecycle) -> Service {
+    try_start(mesh, config, clock, life).await.expect("the service starts")
+}
+
+async fn try_start(
+    mesh: &TestMesh,
+    config: &Config,
+    clock: &Arc<HandClock>,
+    life: &Lifecycle,
+) -> Result<Service, caremesh_svc_policy::Error> {
     let identity = Identity::new(&mesh.issuer.config(), Arc::new(SystemClock)).expect("an identity");
     let parts = Parts {
         workload: mesh.authority.workload(NAME).expect("a workload"),
@@ -114,7 +132,7 @@ async fn start(mesh: &TestMesh, config: &Config, clock: &Arc<HandClock>, life: &
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
     };
-    Service::start(config.clone(), parts, life).await.expect("the service starts")
+    Service::start(config.clone(), parts, life).await
 }
 
 impl World {
@@ -126,12 +144,20 @@ impl World {
         Server { name: NAME.to_owned(), address }
     }
 
-    /// Ends the service and waits until everything under way is done.
-    pub(crate) async fn stop(&mut self) {
-        self.life.end_softly();
-        if let Some(service) = self.service.take() {
-            service.ended().await;
-        }
+    /// Starts the service once more on the same stores.
+    pub(crate) async fn start_again(&self) -> Result<(), caremesh_svc_policy::Error> {
+        try_start(&self.mesh, &self.config, &self.clock, &self.life).await.map(drop)
+    }
+
+    /// Changes the database behind the service's back.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        use sea_orm::ConnectionTrait as _;
+        let db = Db::connect(self.config.database()).await.expect("the store");
+        let context = caremesh_testkit::identity::context_of_service("svc-policy");
+        let changed = db.write(&context, move |tx| {
+            Box::pin(async move { Ok::<_, caremesh_db::Error>(tx.execute_unprepared(sql).await.map(drop)?) })
+        });
+        changed.await.expect("the change");
     }
 
     pub(crate) fn person(&self, person: &TestPerson) -> CallerChannel {
@@ -254,13 +280,18 @@ pub(crate) fn staff(role: &str) -> TestPerson {
 impl World {
     /// Enters a person and answers the id.
     pub(crate) async fn enter(&self, who: &TestPerson, birth: (i32, i32, i32), managed: bool) -> String {
-        let asked = CreatePersonRequest { request_id: request_id(), profile: Some(profile("Ada Obi", birth)), managed };
+        let asked = CreatePersonRequest {
+            request_id: request_id(),
+            profile: Some(profile("Ada Obi", birth)),
+            managed,
+        };
         let person = self.persons(who).create_person(asked).await.expect("a person").into_inner().person;
         person.expect("a person").person_id
     }
 
     pub(crate) async fn plan_version(&self, code: &str) -> String {
-        let plans = self.plans().list_plans(ListPlansRequest::default()).await.expect("plans").into_inner().plans;
+        let plans =
+            self.plans().list_plans(ListPlansRequest::default()).await.expect("plans").into_inner().plans;
         let plan = plans.into_iter().find(|plan| plan.code == code).expect("the plan");
         plan.current_version.expect("a version").plan_version_id
     }
@@ -431,7 +462,10 @@ impl World {
 
     /// What is used and reserved of an account of a family.
     pub(crate) async fn balance(&self, family: &Family, code: &str) -> (i64, i64) {
-        let asked = ListBalancesRequest { policy_id: family.policy.policy_id.clone(), ..ListBalancesRequest::default() };
+        let asked = ListBalancesRequest {
+            policy_id: family.policy.policy_id.clone(),
+            ..ListBalancesRequest::default()
+        };
         let balances = self.claims().list_balances(asked).await.expect("balances").into_inner().balances;
         let named = balances.iter().filter(|b| b.key.as_ref().is_some_and(|key| key.code == code));
         let layers: Vec<&LayerBalance> = named.flat_map(|balance| &balance.layers).collect();

@@ -1,6 +1,8 @@
 //! svc-policy as its callers see it: through gRPC, over mutual TLS and the real mesh stack, on SQLite and on PostgreSQL.
 
 mod common;
+mod denials;
 mod ledger;
+mod persons;
 mod purchase;
 mod races;

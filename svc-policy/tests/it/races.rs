@@ -22,7 +22,10 @@ async fn race(world: &World, asked: Vec<PriceRequest>) -> Vec<Breakdown> {
     clients.join_all().await
 }
 
-async fn one(mut client: BenefitServiceClient<caremesh_testkit::mesh::CallerChannel>, asked: PriceRequest) -> Breakdown {
+async fn one(
+    mut client: BenefitServiceClient<caremesh_testkit::mesh::CallerChannel>,
+    asked: PriceRequest,
+) -> Breakdown {
     for tried in 0..200 {
         let price = match client.price(asked.clone()).await {
             Ok(answer) => answer.into_inner().price.expect("a price"),
@@ -47,7 +50,8 @@ async fn one(mut client: BenefitServiceClient<caremesh_testkit::mesh::CallerChan
 /// should, it waits longer each time, and not as long as its neighbours.
 async fn wait(tried: u32, status: &tonic::Status) {
     use Code::{Aborted, Cancelled, DeadlineExceeded, ResourceExhausted, Unavailable};
-    let later = [Aborted, Cancelled, DeadlineExceeded, ResourceExhausted, Unavailable].contains(&status.code());
+    let later =
+        [Aborted, Cancelled, DeadlineExceeded, ResourceExhausted, Unavailable].contains(&status.code());
     assert!(later, "{status:?}");
     let jitter = u64::from(request_id().as_bytes()[35]) % 16 + 8;
     tokio::time::sleep(Duration::from_millis(jitter << tried.min(7))).await;

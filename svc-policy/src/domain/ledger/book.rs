@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use caremesh_kernel::{AccountId, HoldId, LayerId, PostingId};
 
-use super::types::{Captured, Draw, Entry, EntryKind, Event, Hold, HoldState, LineKey};
 use super::LedgerRefusal;
+use super::types::{Captured, Draw, Entry, EntryKind, Event, Hold, HoldState, LineKey};
 use crate::domain::account::{Account, Layer};
 
 /// The part of the ledger that a posting can see.
@@ -86,9 +86,7 @@ impl Book {
     }
 
     pub(super) fn account_by_id(&self, id: AccountId) -> Result<&Account, LedgerRefusal> {
-        self.accounts
-            .get(&id)
-            .ok_or(LedgerRefusal::AccountUnknown { account: id })
+        self.accounts.get(&id).ok_or(LedgerRefusal::AccountUnknown { account: id })
     }
 
     pub(super) fn has_account(&self, id: AccountId) -> bool {
@@ -142,7 +140,11 @@ impl Book {
     /// The layer of a draw, when it exists and is valid on the day of the event.
     pub(super) fn open_layer(&self, draw: &Draw, event: &Event) -> Result<&Layer, LedgerRefusal> {
         let layer = self.layer(draw.account.id(), draw.layer.id())?;
-        if layer.valid.contains(event.date) { Ok(layer) } else { Err(LedgerRefusal::LayerNotOpen { layer: layer.id }) }
+        if layer.valid.contains(event.date) {
+            Ok(layer)
+        } else {
+            Err(LedgerRefusal::LayerNotOpen { layer: layer.id })
+        }
     }
 
     /// Adds a layer that this posting creates, with nothing granted yet.
@@ -167,7 +169,10 @@ impl Book {
             self.lines.push(key);
             return Ok(());
         }
-        Err(LedgerRefusal::Malformed { field: "movements", rule: "must differ in line, revision, kind or part" })
+        Err(LedgerRefusal::Malformed {
+            field: "movements",
+            rule: "must differ in line, revision, kind or part",
+        })
     }
 
     /// Writes an entry and applies it to its layer. A layer that was overdrawn heals as use goes back.
@@ -229,18 +234,18 @@ impl Book {
         let accounts = accounts.map(|account| account_change(account, &moved, &self.fresh_layers)).collect();
         let changed = std::mem::take(&mut self.changed_holds);
         let holds = changed.iter().filter_map(|id| self.holds.remove(id));
-        let created: BTreeSet<HoldId> = self
-            .entries
-            .iter()
-            .filter(|e| e.kind == EntryKind::Hold)
-            .filter_map(|e| e.hold)
-            .collect();
+        let created: BTreeSet<HoldId> =
+            self.entries.iter().filter(|e| e.kind == EntryKind::Hold).filter_map(|e| e.hold).collect();
         let holds = holds.map(|hold| HoldChange { created: created.contains(&hold.id), hold }).collect();
         Decision { accounts, holds, entries: self.entries, lines: self.lines }
     }
 }
 
-fn account_change(mut account: Account, moved: &BTreeSet<LayerId>, fresh: &BTreeSet<LayerId>) -> AccountChange {
+fn account_change(
+    mut account: Account,
+    moved: &BTreeSet<LayerId>,
+    fresh: &BTreeSet<LayerId>,
+) -> AccountChange {
     let read_version = account.version;
     account.version += 1;
     let created = |layer: &Layer| read_version == 0 || fresh.contains(&layer.id);
@@ -261,10 +266,10 @@ fn opening(account: AccountId, layer: &Layer, event: Event) -> Entry {
 
 /// A balance never leaves the range of its column and never falls below zero.
 fn checked(balance: i64, delta: i64) -> Result<i64, LedgerRefusal> {
-    balance
-        .checked_add(delta)
-        .filter(|sum| *sum >= 0)
-        .ok_or(LedgerRefusal::Malformed { field: "legs.amount", rule: "must keep every balance between 0 and 2^63-1" })
+    balance.checked_add(delta).filter(|sum| *sum >= 0).ok_or(LedgerRefusal::Malformed {
+        field: "legs.amount",
+        rule: "must keep every balance between 0 and 2^63-1",
+    })
 }
 
 impl Hold {

@@ -3,10 +3,10 @@
 
 use caremesh_kernel::{AccountId, HoldId, LayerId};
 
+use super::LedgerRefusal;
 use super::book::Book;
 use super::release::release_rest;
 use super::types::{Draw, Entry, EntryKind, Posting};
-use super::LedgerRefusal;
 
 /// Captures every leg, and with `last` gives back what the hold still keeps.
 pub(super) fn capture(

@@ -3,6 +3,7 @@
 
 use caremesh_kernel::{HoldId, PostingId};
 
+use super::LedgerRefusal;
 use super::book::{Book, Decision};
 use super::capture::capture;
 use super::expire::expire;
@@ -11,7 +12,6 @@ use super::hold::hold;
 use super::release::release;
 use super::reverse::reverse;
 use super::types::{Action, CoverState, Draw, LineKey, LineKind, Movement, Posting, Term, TermState};
-use super::LedgerRefusal;
 use crate::domain::account::Grant;
 
 /// Tries a posting: versions first, then expired holds, then each movement in its order.

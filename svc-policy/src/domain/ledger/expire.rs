@@ -3,14 +3,17 @@
 
 use caremesh_kernel::{HoldId, Timestamp};
 
+use super::LedgerRefusal;
 use super::book::Book;
 use super::types::{Entry, EntryKind, HoldState};
-use super::LedgerRefusal;
 
 /// Releases what expired holds keep of the accounts in the book.
 pub(super) fn expire(book: &mut Book, now: Timestamp) -> Result<(), LedgerRefusal> {
-    let due: Vec<HoldId> =
-        book.holds().filter(|hold| hold.state == HoldState::Open && hold.has_expired(now)).map(|hold| hold.id).collect();
+    let due: Vec<HoldId> = book
+        .holds()
+        .filter(|hold| hold.state == HoldState::Open && hold.has_expired(now))
+        .map(|hold| hold.id)
+        .collect();
     for id in due {
         expire_one(book, id)?;
     }

@@ -2,9 +2,9 @@
 
 use caremesh_kernel::{HoldId, Timestamp};
 
+use super::LedgerRefusal;
 use super::book::Book;
 use super::types::{Draw, Entry, EntryKind, Hold, HoldLeg, HoldState, Posting};
-use super::LedgerRefusal;
 
 /// Reserves every leg, or refuses. An enhancement is a second hold of the same source.
 pub(super) fn hold(
@@ -41,7 +41,14 @@ fn merged(legs: &[Draw]) -> Vec<HoldLeg> {
         let (account, layer) = (draw.account.id(), draw.layer.id());
         match out.iter_mut().find(|l| l.account == account && l.layer == layer && l.line == draw.line) {
             Some(leg) => leg.amount += draw.amount,
-            None => out.push(HoldLeg { account, layer, line: draw.line, amount: draw.amount, captured: 0, released: 0 }),
+            None => out.push(HoldLeg {
+                account,
+                layer,
+                line: draw.line,
+                amount: draw.amount,
+                captured: 0,
+                released: 0,
+            }),
         }
     }
     out

@@ -13,7 +13,7 @@ mod release;
 mod reverse;
 mod types;
 
-pub use book::{Book, Decision, HoldChange, LayerChange, AccountChange};
+pub use book::{AccountChange, Book, Decision, HoldChange, LayerChange};
 pub use decide::{decide, sweep};
 pub use refusal::LedgerRefusal;
 pub use types::{

@@ -2,10 +2,10 @@
 
 use caremesh_kernel::HoldId;
 
+use super::LedgerRefusal;
 use super::book::Book;
 use super::expire::give_back;
 use super::types::{EntryKind, HoldState, Posting};
-use super::LedgerRefusal;
 
 /// Closes the hold and gives its rest back. A hold that time has ended already is only closed.
 pub(super) fn release(book: &mut Book, posting: &Posting, hold: HoldId) -> Result<(), LedgerRefusal> {

@@ -3,9 +3,9 @@
 
 use caremesh_kernel::PostingId;
 
+use super::LedgerRefusal;
 use super::book::Book;
 use super::types::{Draw, Entry, EntryKind, Posting};
-use super::LedgerRefusal;
 use crate::domain::account::Measure;
 
 /// Reverses every leg, or refuses.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use caremesh_kernel::{Currency, Date, DateRange, EventId, HoldId, MemberId, PostingId, TermId, Timestamp, Uuid};
+use caremesh_kernel::{
+    Currency, Date, DateRange, EventId, HoldId, MemberId, PostingId, TermId, Timestamp, Uuid,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -239,14 +241,20 @@ fn the_hold_of_another_service_is_as_good_as_none() {
     shelf.post(10, vec![hold(1, 100, 300)]).unwrap();
     let mut posting = shelf.posting(20, vec![capture(1, 300, true)]);
     posting.source.service = "svc-pharmacy".to_owned();
-    assert_eq!(shelf.post_as(&term(), &posting).unwrap_err(), LedgerRefusal::HoldUnknown { hold: hold_id(1) });
+    assert_eq!(
+        shelf.post_as(&term(), &posting).unwrap_err(),
+        LedgerRefusal::HoldUnknown { hold: hold_id(1) }
+    );
 }
 
 #[test]
 fn the_instant_of_expiry_is_already_too_late() {
     let mut shelf = shelf();
     shelf.post(10, vec![hold(1, 100, 1_000)]).unwrap();
-    assert!(matches!(shelf.clone().post(99, vec![hold(2, 200, 1)]), Err(LedgerRefusal::Exhausted { room: 0, .. })));
+    assert!(matches!(
+        shelf.clone().post(99, vec![hold(2, 200, 1)]),
+        Err(LedgerRefusal::Exhausted { room: 0, .. })
+    ));
     shelf.post(100, vec![hold(2, 200, 1_000)]).unwrap();
     assert_eq!(shelf.balance(&pool()), (1_000, 0, 1_000));
     assert_eq!(shelf.holds[&hold_id(1)].state, HoldState::Expired);
@@ -319,8 +327,12 @@ fn counts_come_back_only_when_the_event_did_not_happen() {
     let visits = key("VISITS", Measure::Count);
     let mut shelf = Shelf::with(vec![account(visits.clone(), 3)]);
     shelf.post(10, vec![Action::Capture { hold: None, legs: vec![draw(&visits, 1)], last: true }]).unwrap();
-    let back = |event_undone| Action::Reverse { of: posting_id(1), legs: vec![draw(&visits, 1)], event_undone };
-    assert_eq!(shelf.post(20, vec![back(false)]).unwrap_err(), LedgerRefusal::CountStays { account: visits.id() });
+    let back =
+        |event_undone| Action::Reverse { of: posting_id(1), legs: vec![draw(&visits, 1)], event_undone };
+    assert_eq!(
+        shelf.post(20, vec![back(false)]).unwrap_err(),
+        LedgerRefusal::CountStays { account: visits.id() }
+    );
     shelf.post(20, vec![back(true)]).unwrap();
     assert_eq!(shelf.balance(&visits), (0, 0, 3));
 }
@@ -447,7 +459,11 @@ pub(crate) enum Step {
 pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (1..400_i64, 1..60_i64).prop_map(|(amount, lasts)| Step::Hold { amount, lasts }),
-        (0..8_usize, 1..300_i64, any::<bool>()).prop_map(|(which, amount, last)| Step::Capture { which, amount, last }),
+        (0..8_usize, 1..300_i64, any::<bool>()).prop_map(|(which, amount, last)| Step::Capture {
+            which,
+            amount,
+            last
+        }),
         (1..400_i64).prop_map(|amount| Step::Fresh { amount }),
         (0..8_usize).prop_map(|which| Step::Release { which }),
         (0..12_usize, 1..400_i64).prop_map(|(which, amount)| Step::Reverse { which, amount }),
@@ -555,8 +571,12 @@ pub(crate) fn action(step: &Step, now: i64, next: u128, holds: &[u128], captures
         Step::Capture { which, amount, last } => capture(known(which), *amount, *last),
         Step::Fresh { amount } => spend(*amount),
         Step::Release { which } => Action::Release { hold: hold_id(known(which)) },
-        Step::Reverse { which, amount } => reverse(captures.get(*which).copied().unwrap_or(u128::MAX), *amount),
-        Step::Raise { amount } => Action::Grant { grants: vec![grant_of(&pool(), LayerKind::Base, *amount)], recovery: None },
+        Step::Reverse { which, amount } => {
+            reverse(captures.get(*which).copied().unwrap_or(u128::MAX), *amount)
+        }
+        Step::Raise { amount } => {
+            Action::Grant { grants: vec![grant_of(&pool(), LayerKind::Base, *amount)], recovery: None }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use caremesh_kernel::{AccountId, Date, DateRange, EventId, HoldId, LayerId, MemberId, PostingId, TermId, Timestamp};
+use caremesh_kernel::{
+    AccountId, Date, DateRange, EventId, HoldId, LayerId, MemberId, PostingId, TermId, Timestamp,
+};
 
 use crate::domain::account::{AccountKey, CauseId, Grant, LayerKey};
 
@@ -293,10 +295,30 @@ pub struct Entry {
 
 impl Entry {
     /// An entry that makes no difference yet.
-    pub(super) fn blank(kind: EntryKind, account: AccountId, layer: LayerId, line: u32, event: Event) -> Self {
+    pub(super) fn blank(
+        kind: EntryKind,
+        account: AccountId,
+        layer: LayerId,
+        line: u32,
+        event: Event,
+    ) -> Self {
         let (granted, reserved, used, overdrawn) = (0, 0, 0, 0);
         let (movement, hold, reverses, recovery) = (None, None, None, None);
-        Self { kind, movement, account, layer, line, hold, reverses, event, granted, reserved, used, overdrawn, recovery }
+        Self {
+            kind,
+            movement,
+            account,
+            layer,
+            line,
+            hold,
+            reverses,
+            event,
+            granted,
+            reserved,
+            used,
+            overdrawn,
+            recovery,
+        }
     }
 }
 

@@ -65,7 +65,12 @@ pub enum PurchaseRefusal {
 ///
 /// # Errors
 /// [`PurchaseRefusal`].
-pub fn purchase(quote: &Quote, term_months: u32, paid: bool, now: Timestamp) -> Result<NewPolicy, PurchaseRefusal> {
+pub fn purchase(
+    quote: &Quote,
+    term_months: u32,
+    paid: bool,
+    now: Timestamp,
+) -> Result<NewPolicy, PurchaseRefusal> {
     match quote.state(now) {
         QuoteState::Accepted(policy) => return Err(PurchaseRefusal::AlreadyPurchased(policy)),
         QuoteState::Expired if !paid => return Err(PurchaseRefusal::Expired),

@@ -68,7 +68,9 @@ pub(in crate::grpc) fn account_of(path: &str, balance: wire::AccountBalance) -> 
     let when_full = words::when_full_of(&format!("{path}.when_full"), balance.when_full)?;
     let id = key.id();
     let layers = balance.layers.into_iter().enumerate();
-    let layers = layers.map(|(n, layer)| layer_of(&format!("{path}.layers[{n}]"), id, layer)).collect::<Checked<_>>()?;
+    let layers = layers
+        .map(|(n, layer)| layer_of(&format!("{path}.layers[{n}]"), id, layer))
+        .collect::<Checked<_>>()?;
     Ok(Account { key, version: balance.version, when_full, layers })
 }
 
@@ -87,7 +89,8 @@ fn layer_of(path: &str, account: caremesh_kernel::AccountId, layer: wire::LayerB
 fn account_key_of(path: &str, key: Option<wire::AccountKey>) -> Checked<AccountKey> {
     let key = shared::required(path, key)?;
     let currency = key.currency_code.parse();
-    let no_currency = |_| Violation::new(format!("{path}.currency_code"), "money.currency", "must be a currency in use");
+    let no_currency =
+        |_| Violation::new(format!("{path}.currency_code"), "money.currency", "must be a currency in use");
     Ok(AccountKey {
         term: shared::id(&format!("{path}.term_id"), &key.term_id)?,
         measure: words::measure_of(&format!("{path}.measure"), key.measure)?,
@@ -99,7 +102,11 @@ fn account_key_of(path: &str, key: Option<wire::AccountKey>) -> Checked<AccountK
     })
 }
 
-fn layer_key_of(path: &str, account: caremesh_kernel::AccountId, key: Option<wire::LayerKey>) -> Checked<LayerKey> {
+fn layer_key_of(
+    path: &str,
+    account: caremesh_kernel::AccountId,
+    key: Option<wire::LayerKey>,
+) -> Checked<LayerKey> {
     let key = shared::required(path, key)?;
     let ordinal = u16::try_from(key.ordinal);
     let range = |_| Violation::new(format!("{path}.ordinal"), "int32.gte_lte", "must be 0 to 999");
@@ -115,7 +122,8 @@ pub(in crate::grpc) fn post_input(request: wire::PostRequest, ids: &dyn IdSource
     let source = shared::required("source", request.source)?;
     let (event, episode) = event_of("event", request.event)?;
     let movements = request.instructions.into_iter().enumerate();
-    let movements = movements.map(|(n, i)| movement(&format!("instructions[{n}]"), i, ids)).collect::<Checked<_>>()?;
+    let movements =
+        movements.map(|(n, i)| movement(&format!("instructions[{n}]"), i, ids)).collect::<Checked<_>>()?;
     let mut expected = BTreeMap::new();
     for (n, version) in request.expected_versions.into_iter().enumerate() {
         let path = format!("expected_versions[{n}].account_id");
@@ -133,7 +141,10 @@ pub(in crate::grpc) fn post_input(request: wire::PostRequest, ids: &dyn IdSource
     })
 }
 
-fn event_of(path: &str, event: Option<wire::InsuredEventRef>) -> Checked<(Event, Option<caremesh_kernel::EpisodeId>)> {
+fn event_of(
+    path: &str,
+    event: Option<wire::InsuredEventRef>,
+) -> Checked<(Event, Option<caremesh_kernel::EpisodeId>)> {
     let event = shared::required(path, event)?;
     let cause = (!event.cause_id.is_empty()).then(|| CauseId(event.cause_id.clone()));
     let episode = shared::optional_id(&format!("{path}.episode_id"), &event.episode_id)?;
@@ -169,7 +180,11 @@ fn action(path: &str, i: wire::PostingInstruction, ids: &dyn IdSource) -> Checke
         }
         Ok(wire::PostingKind::Capture) => {
             let hold: Option<HoldId> = shared::optional_id(&field("hold_id"), &i.hold_id)?;
-            must(!i.legs.is_empty() || (hold.is_some() && i.r#final), "legs", "must not be empty unless a hold ends")?;
+            must(
+                !i.legs.is_empty() || (hold.is_some() && i.r#final),
+                "legs",
+                "must not be empty unless a hold ends",
+            )?;
             Ok(Action::Capture { hold, legs: draws(i.legs)?, last: i.r#final })
         }
         Ok(wire::PostingKind::Release) => {
@@ -192,7 +207,12 @@ fn action(path: &str, i: wire::PostingInstruction, ids: &dyn IdSource) -> Checke
 fn draw(path: &str, leg: wire::Leg) -> Checked<Draw> {
     let account = account_key_of(&format!("{path}.account"), leg.account)?;
     let layer = layer_key_of(&format!("{path}.layer"), account.id(), leg.layer)?;
-    Ok(Draw { account, layer, amount: leg.amount, line: number(&format!("{path}.line_sequence"), leg.line_sequence)? })
+    Ok(Draw {
+        account,
+        layer,
+        amount: leg.amount,
+        line: number(&format!("{path}.line_sequence"), leg.line_sequence)?,
+    })
 }
 
 fn grants(path: &str, grants: Vec<wire::LayerGrant>) -> Checked<Vec<Grant>> {
@@ -212,8 +232,17 @@ fn grant_of(path: &str, grant: wire::LayerGrant) -> Checked<Grant> {
         Some(valid) => shared::date_range(&format!("{path}.valid"), Some(valid))?,
         None => as_the_plan_says,
     };
-    let waiting_from = shared::optional_date(&format!("{path}.waiting_from"), grant.waiting_from)?.unwrap_or(Date::MAX);
-    Ok(Grant { account, layer, amount: grant.amount, valid, waiting_from, draw_order: 0, rule: grant.rule_id })
+    let waiting_from =
+        shared::optional_date(&format!("{path}.waiting_from"), grant.waiting_from)?.unwrap_or(Date::MAX);
+    Ok(Grant {
+        account,
+        layer,
+        amount: grant.amount,
+        valid,
+        waiting_from,
+        draw_order: 0,
+        rule: grant.rule_id,
+    })
 }
 
 pub(in crate::grpc) fn number(path: &str, value: i32) -> Checked<u32> {

@@ -27,7 +27,8 @@ pub(in crate::grpc) fn fields_of(mask: Option<prost_types::FieldMask>) -> Checke
     if mask.paths.is_empty() {
         return Err(Violation::new("update_mask", "field_mask.not_empty", "must name at least one field"));
     }
-    let unknown = || Violation::new("update_mask", "field_mask.known_paths", "must name fields of PersonProfile");
+    let unknown =
+        || Violation::new("update_mask", "field_mask.known_paths", "must name fields of PersonProfile");
     mask.paths.iter().map(|path| Field::of_path(path).ok_or_else(unknown)).collect()
 }
 

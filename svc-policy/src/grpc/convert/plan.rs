@@ -7,8 +7,8 @@ use caremesh_proto::r#type::v1 as types;
 
 use super::{price, words};
 use crate::domain::plan::{
-    AccountRule, Carrier, Copay, CrossingRule, Deductible, Exclusion, Expansion, Limit, OutOfPocket, Period, PlanVersion,
-    RelationRule, SumInsuredScope, Waiting, WaitingKind,
+    AccountRule, Carrier, Copay, CrossingRule, Deductible, Exclusion, Expansion, Limit, OutOfPocket, Period,
+    PlanVersion, RelationRule, SumInsuredScope, Waiting, WaitingKind,
 };
 
 /// A plan with its newest version.
@@ -66,8 +66,12 @@ fn account_rule(rule: &AccountRule, version: &PlanVersion) -> wire::AccountRule 
     let draws = |expansion: &&Expansion| {
         expansion.pools.iter().flatten().chain(&expansion.counts).any(|code| *code == rule.code)
     };
-    let mut benefits: Vec<String> =
-        version.expansions.iter().filter(draws).flat_map(|expansion| expansion.when.benefits.clone()).collect();
+    let mut benefits: Vec<String> = version
+        .expansions
+        .iter()
+        .filter(draws)
+        .flat_map(|expansion| expansion.when.benefits.clone())
+        .collect();
     benefits.sort_unstable();
     benefits.dedup();
     wire::AccountRule {

@@ -60,7 +60,11 @@ pub(in crate::grpc) fn quote(quote: &Quote, now: Timestamp, kept: bool) -> wire:
 const ICD_10: &str = "http://hl7.org/fhir/sid/icd-10";
 
 fn proposed_member(member: &QuoteMember) -> wire::ProposedMember {
-    let coding = |code: &String| types::Coding { system: ICD_10.to_owned(), code: code.clone(), display: String::new() };
+    let coding = |code: &String| types::Coding {
+        system: ICD_10.to_owned(),
+        code: code.clone(),
+        display: String::new(),
+    };
     wire::ProposedMember {
         person_id: member.person.to_string(),
         relation: words::relation(member.relation).into(),
@@ -130,13 +134,14 @@ fn term(term: &Term) -> wire::PolicyTerm {
         "CLOSED" => wire::TermState::Closed,
         _ => wire::TermState::Unspecified,
     };
-    let segment = |(days, version, sum): &(caremesh_kernel::DateRange, caremesh_kernel::PlanVersionId, Money)| {
-        wire::TermSegment {
-            period: Some(days.to_wire()),
-            plan_version_id: version.to_string(),
-            sum_insured: Some(sum.to_wire()),
-        }
-    };
+    let segment =
+        |(days, version, sum): &(caremesh_kernel::DateRange, caremesh_kernel::PlanVersionId, Money)| {
+            wire::TermSegment {
+                period: Some(days.to_wire()),
+                plan_version_id: version.to_string(),
+                sum_insured: Some(sum.to_wire()),
+            }
+        };
     wire::PolicyTerm {
         term_id: term.id.to_string(),
         number: i32::try_from(term.number).unwrap_or(i32::MAX),

@@ -21,7 +21,8 @@ pub(in crate::grpc) fn input(request: wire::PriceRequest) -> Checked<Input> {
     let mut amounts = Amounts::default();
     let other_payer_minor = amounts.optional("other_payer", request.other_payer)?.unwrap_or(0);
     let lines = request.lines.into_iter().enumerate();
-    let lines = lines.map(|(n, l)| line(&format!("lines[{n}]"), l, &mut amounts)).collect::<Checked<Vec<_>>>()?;
+    let lines =
+        lines.map(|(n, l)| line(&format!("lines[{n}]"), l, &mut amounts)).collect::<Checked<Vec<_>>>()?;
     let as_of = shared::optional_timestamp("as_of", request.as_of)?;
     if as_of.is_some() && request.snapshot.is_some() {
         return Err(Violation::new("as_of", "price.one_reading", "must be absent when a snapshot is given"));
@@ -47,7 +48,11 @@ impl Amounts {
     fn optional(&mut self, path: &str, amount: Option<types::Money>) -> Checked<Option<i64>> {
         let Some(Money { currency, minor }) = shared::optional_money(path, amount)? else { return Ok(None) };
         if *self.currency.get_or_insert(currency) != currency {
-            return Err(Violation::new(path, "money.one_currency", "must be in the currency of the other amounts"));
+            return Err(Violation::new(
+                path,
+                "money.one_currency",
+                "must be in the currency of the other amounts",
+            ));
         }
         Ok(Some(minor))
     }
@@ -104,7 +109,9 @@ fn snapshot_of(snapshot: wire::BenefitSnapshot) -> Checked<SealedSnapshot> {
     Ok(SealedSnapshot {
         term: shared::id("snapshot.term_id", &snapshot.term_id)?,
         plan_version: shared::id("snapshot.plan_version_id", &snapshot.plan_version_id)?,
-        accounts: accounts.map(|(n, a)| account_of(&format!("snapshot.accounts[{n}]"), a)).collect::<Checked<_>>()?,
+        accounts: accounts
+            .map(|(n, a)| account_of(&format!("snapshot.accounts[{n}]"), a))
+            .collect::<Checked<_>>()?,
         member_facts: snapshot.member_facts,
         read: shared::timestamp("snapshot.read_time", snapshot.read_time)?,
         seal: snapshot.seal,

@@ -8,7 +8,8 @@ use super::rows::{AccountRow, CapturedRow, CoverRow, HoldLegRow, HoldRow, LayerR
 use crate::domain::account::{Account, AccountKey, Layer, LayerKey, LayerKind};
 use crate::domain::engine;
 use crate::domain::ledger::{
-    Captured, CoverState, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKind, Source, Term, TermState,
+    Captured, CoverState, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKind, Source, Term,
+    TermState,
 };
 use crate::store::Error;
 
@@ -138,7 +139,8 @@ pub(super) fn captured(row: CapturedRow) -> Captured {
 
 /// The term as the ledger's rules see it, for an event on a day that lies in it.
 pub(super) fn term(row: &CoverRow, day: Date) -> Result<Term, Error> {
-    let days = DateRange::new(row.term_from, row.term_until).map_err(|_| Error::Corrupt("policy_term.days"))?;
+    let days =
+        DateRange::new(row.term_from, row.term_until).map_err(|_| Error::Corrupt("policy_term.days"))?;
     let state = match row.term_state.as_str() {
         "OPEN" => TermState::Open,
         "RUN_OFF" => TermState::RunOff,

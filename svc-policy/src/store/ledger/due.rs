@@ -18,7 +18,8 @@ pub(crate) struct Due {
 pub(crate) async fn due<C: ConnectionTrait>(c: &C, now: Timestamp, limit: u32) -> Result<Vec<Due>, Error> {
     let sql = "SELECT h.id, h.member_id, h.event_date FROM hold h WHERE h.state = 'OPEN' AND h.expires_at <= $1 \
          ORDER BY h.expires_at, h.id LIMIT $2";
-    let rows = c.query_all_raw(statement(c, sql, vec![now.as_micros().into(), i64::from(limit).into()])).await?;
+    let rows =
+        c.query_all_raw(statement(c, sql, vec![now.as_micros().into(), i64::from(limit).into()])).await?;
     let read = |row: &sea_orm::QueryResult| {
         let day: String = row.try_get_by_index(2)?;
         Ok(Due {

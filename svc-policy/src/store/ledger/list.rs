@@ -8,7 +8,10 @@ use sea_orm::ConnectionTrait;
 
 use super::convert;
 use super::read_sql::row_of;
-use super::rows::{ACCOUNT, AccountRow, HOLD, HoldRow, ID, IdRow, LAYER, LEG, LINE, LayerRow, LegRow, LineRow, POSTING, PostingRow};
+use super::rows::{
+    ACCOUNT, AccountRow, HOLD, HoldRow, ID, IdRow, LAYER, LEG, LINE, LayerRow, LegRow, LineRow, POSTING,
+    PostingRow,
+};
 use crate::domain::account::Account;
 use crate::domain::ledger::{Entry, LineKey, Source};
 use crate::store::sql::{json, list, parse, statement, tagged};

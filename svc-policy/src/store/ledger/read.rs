@@ -1,7 +1,9 @@
 //! Reading for a posting: accounts, layers, holds, captures, the member's cover and the queue, in one statement.
 
 use caremesh_db::Kind;
-use caremesh_kernel::{AccountId, Date, HoldId, MemberId, PlanVersionId, PolicyId, PersonId, PostingId, Timestamp};
+use caremesh_kernel::{
+    AccountId, Date, HoldId, MemberId, PersonId, PlanVersionId, PolicyId, PostingId, Timestamp,
+};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::convert;
@@ -102,7 +104,11 @@ pub(crate) async fn accounts<C: ConnectionTrait>(
 }
 
 /// Takes the rows of the accounts, in the order of their ids, until the transaction ends. Used after a collision only.
-pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, kind: Kind, wanted: &[AccountId]) -> Result<(), Error> {
+pub(crate) async fn lock<C: ConnectionTrait>(
+    connection: &C,
+    kind: Kind,
+    wanted: &[AccountId],
+) -> Result<(), Error> {
     let sql = &texts::of(kind).lock_accounts;
     connection.query_all_raw(statement(connection, sql, vec![json(&ids(wanted))])).await?;
     Ok(())
@@ -124,7 +130,11 @@ pub(super) struct Tagged {
     turns: Vec<TurnRow>,
 }
 
-pub(super) async fn tagged<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Result<Tagged, Error> {
+pub(super) async fn tagged<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<Tagged, Error> {
     let mut tagged = Tagged::default();
     for (tag, body) in crate::store::sql::tagged(connection, sql, values).await? {
         tagged.add(&tag, &body)?;
@@ -160,7 +170,10 @@ impl Tagged {
 
     fn turn(&self) -> Turn {
         let holder = self.turns.iter().find(|row| row.conflicts >= CONFLICTS_BEFORE_TURN);
-        Turn { of_another: holder.is_some_and(|row| row.mine == 0), queued: self.turns.iter().any(|row| row.mine == 1) }
+        Turn {
+            of_another: holder.is_some_and(|row| row.mine == 0),
+            queued: self.turns.iter().any(|row| row.mine == 1),
+        }
     }
 }
 

@@ -11,15 +11,19 @@ pub(super) const CONFLICTS_BEFORE_TURN: i64 = 5;
 
 /// Columns of a table as a JSON object.
 pub(super) fn row_of(kind: Kind, alias: &str, columns: &[Column]) -> String {
-    let names: Vec<(String, String)> =
-        columns.iter().map(|column| (column.name().to_owned(), format!("{alias}.{}", column.name()))).collect();
-    let pairs: Vec<(&str, &str)> = names.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let names: Vec<(String, String)> = columns
+        .iter()
+        .map(|column| (column.name().to_owned(), format!("{alias}.{}", column.name())))
+        .collect();
+    let pairs: Vec<(&str, &str)> =
+        names.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     object(kind, &pairs)
 }
 
 /// `$1` accounts, `$2` holds, `$3` postings to reverse, `$4` member, `$5` event date, `$6` now, `$7` service, `$8` source.
 pub(super) fn posting_view(kind: Kind) -> String {
-    let arms = [accounts(kind), layers(kind), holds(kind), hold_legs(kind), captured(kind), cover(kind), turn(kind)];
+    let arms =
+        [accounts(kind), layers(kind), holds(kind), hold_legs(kind), captured(kind), cover(kind), turn(kind)];
     format!("WITH {}, {} {}", wanted(kind), due(kind), arms.join(" UNION ALL "))
 }
 

@@ -1,6 +1,8 @@
 //! Rows of the ledger as they travel to and from the database: columns, nothing else. `convert.rs` gives them meaning.
 
-use caremesh_kernel::{AccountId, Currency, Date, EventId, HoldId, LayerId, MemberId, PlanVersionId, PolicyId, PostingId, TermId};
+use caremesh_kernel::{
+    AccountId, Currency, Date, EventId, HoldId, LayerId, MemberId, PlanVersionId, PolicyId, PostingId, TermId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::account::{CauseId, LayerKind, Measure, PeriodKey, ScopeKind, WhenFull};

@@ -30,7 +30,8 @@ pub(crate) async fn now<C: ConnectionTrait>(
     drawn: &[AccountId],
     now: Timestamp,
 ) -> Result<Stored, Error> {
-    let sql = format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), draws(kind));
+    let sql =
+        format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), draws(kind));
     read(connection, &sql, wanted, drawn, now).await
 }
 
@@ -42,7 +43,13 @@ pub(crate) async fn as_of<C: ConnectionTrait>(
     drawn: &[AccountId],
     instant: Timestamp,
 ) -> Result<Stored, Error> {
-    let sql = format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts_then(kind), layers_then(kind), draws(kind));
+    let sql = format!(
+        "{} {} UNION ALL {} UNION ALL {}",
+        with(kind),
+        accounts_then(kind),
+        layers_then(kind),
+        draws(kind)
+    );
     read(connection, &sql, wanted, drawn, instant).await
 }
 
@@ -55,7 +62,8 @@ async fn read<C: ConnectionTrait>(
 ) -> Result<Stored, Error> {
     let ids = |ids: &[AccountId]| json(&ids.iter().map(|id| IdRow { id: *id }).collect::<Vec<_>>());
     let values = vec![ids(wanted), ids(drawn), instant.as_micros().into()];
-    let (mut accounts, mut layers, mut draws): (Vec<AccountRow>, Vec<LayerRow>, Vec<DrawRow>) = Default::default();
+    let (mut accounts, mut layers, mut draws): (Vec<AccountRow>, Vec<LayerRow>, Vec<DrawRow>) =
+        Default::default();
     for (tag, body) in tagged(connection, sql, values).await? {
         match tag.as_str() {
             "account" => accounts.push(parse(&body)?),
@@ -103,11 +111,16 @@ fn layers_now(kind: Kind) -> String {
 
 /// A layer's columns, some of them replaced by an expression.
 fn layer(kind: Kind, replaced: &[(&str, &str)]) -> String {
-    let names: Vec<(&str, String)> = LAYER.iter().map(|column| (column.name(), format!("l.{}", column.name()))).collect();
+    let names: Vec<(&str, String)> =
+        LAYER.iter().map(|column| (column.name(), format!("l.{}", column.name()))).collect();
     let value = |name: &str, column: &'_ String| {
-        replaced.iter().find(|(other, _)| *other == name).map_or(column.clone(), |(_, expression)| (*expression).to_owned())
+        replaced
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or(column.clone(), |(_, expression)| (*expression).to_owned())
     };
-    let values: Vec<(&str, String)> = names.iter().map(|(name, column)| (*name, value(name, column))).collect();
+    let values: Vec<(&str, String)> =
+        names.iter().map(|(name, column)| (*name, value(name, column))).collect();
     let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     object(kind, &pairs)
 }
@@ -126,7 +139,9 @@ fn accounts_then(kind: Kind) -> String {
 
 fn with_version(object: &str, version: &str, kind: Kind) -> String {
     match kind {
-        Kind::Postgres => object.replacen("json_build_object(", &format!("json_build_object('version', {version}, "), 1),
+        Kind::Postgres => {
+            object.replacen("json_build_object(", &format!("json_build_object('version', {version}, "), 1)
+        }
         Kind::Sqlite => object.replacen("json_object(", &format!("json_object('version', {version}, "), 1),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use caremesh_db::{Config, Db, Error as DbError, Tx};
 use caremesh_kernel::{MemberId, Uuid};
-use caremesh_mesh::CallContext;
-use caremesh_testkit::database::{DatabaseKind, TestDatabase};
+use caremesh_mesh::{CallContext, Touched};
+use caremesh_testkit::database::{CountingProxy, DatabaseKind, TestDatabase};
 use caremesh_testkit::for_each_database;
 use caremesh_testkit::identity::context_of_service;
 use proptest::strategy::{Strategy as _, ValueTree as _};
@@ -14,8 +14,8 @@ use proptest::test_runner::TestRunner;
 use sea_orm::ConnectionTrait as _;
 
 use super::{Query, batch};
-use crate::app::posting::{Command, Prepared, written};
 use crate::app::Error;
+use crate::app::posting::{Command, Prepared, written};
 use crate::domain::account::{Account, AccountKey};
 use crate::domain::ledger::Posting;
 use crate::domain::ledger::tests::{Shelf, Step, account, action, event, pool, step, term_id};
@@ -52,14 +52,20 @@ async fn seed(db: &Db) {
     let person = caremesh_kernel::PersonId::from_uuid(Uuid::from_u128(9)).to_string();
     let statements = [
         format!("INSERT INTO plan_version VALUES ('{plan}', 'pln', 'C', 'L', 'd', '', 0)"),
-        format!("INSERT INTO quote VALUES ('q', '{plan}', '{person}', 'NGN', 1000, '2026-01-01', '', 1, NULL, 1, 1, 1)"),
+        format!(
+            "INSERT INTO quote VALUES ('q', '{plan}', '{person}', 'NGN', 1000, '2026-01-01', '', 1, NULL, 1, 1, 1)"
+        ),
         format!(
             "INSERT INTO policy VALUES ('{policy}', 'q', 'pln', '{person}', 'ACTIVE', 'Africa/Lagos', 'NGN', 'org', 1, 1, 1, 1)"
         ),
-        format!("INSERT INTO policy_term VALUES ('{term}', '{policy}', 1, '2026-01-01', '2027-01-01', 'OPEN')"),
+        format!(
+            "INSERT INTO policy_term VALUES ('{term}', '{policy}', 1, '2026-01-01', '2027-01-01', 'OPEN')"
+        ),
         format!("INSERT INTO term_segment VALUES ('{term}', '2026-01-01', '2027-01-01', '{plan}', 1000)"),
     ];
-    let member = format!("INSERT INTO member VALUES ('{member}', '{policy}', 0, '{person}', 'SELF', '2026-01-01', '2027-01-01', '2026-01-01', $1)");
+    let member = format!(
+        "INSERT INTO member VALUES ('{member}', '{policy}', 0, '{person}', 'SELF', '2026-01-01', '2027-01-01', '2026-01-01', $1)"
+    );
     db.write(&context(), move |tx: &Tx| {
         let (statements, member) = (statements.clone(), member.clone());
         Box::pin(async move {
@@ -99,6 +105,7 @@ async fn post(db: &Db, posting: &Posting, openings: &[Account]) -> Result<(), Er
             let prepare = |_: &super::Cover, posting| Ok(Prepared { posting, openings: openings.clone() });
             let tried = command.decide(view, posting.now, prepare)?;
             let term = tried.cover.term.id;
+            tx.context().touched(Touched::read(None, tried.posting.id));
             tx.apply(batch(tx.kind(), term, &tried.posting, None, &tried.decision)).await.map_err(written)?;
             Ok(())
         })
@@ -112,7 +119,8 @@ async fn balances(db: &Db, keys: &[AccountKey]) -> Vec<Account> {
 }
 
 fn history(seed: u8, length: usize) -> Vec<(Step, i64)> {
-    let rng = proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
+    let rng =
+        proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
     let steps = proptest::collection::vec((step(), 0..20_i64), length);
     steps.new_tree(&mut runner).expect("a history").current()
@@ -184,6 +192,31 @@ for_each_database! { with store;
         assert!(matches!(refused, Err(Error::Ledger { .. })), "{refused:?}");
         assert_eq!(balances(&store.db, &[pool()]).await[0].version, 1);
     }
+}
+
+/// BEGIN, one read, one batch with the audit rows, COMMIT: counted on the wire, not believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_posting_is_four_round_trips_on_postgresql() {
+    let Some(direct) = store(DatabaseKind::Postgres).await else { return };
+    let proxy = CountingProxy::before(direct._database.url()).await.expect("a proxy");
+    let mut config = Config::new(proxy.url());
+    config.write_connections = 1;
+    let db = Db::connect(config).await.expect("the store opens");
+    let opening = account(pool(), 1_000);
+    let mut shelf = Shelf::with(vec![opening.clone()]);
+    let mut trips = Vec::new();
+    for now in 1..=5 {
+        let posting = shelf.posting(now, vec![crate::domain::ledger::tests::spend(10)]);
+        shelf.post_as(&crate::domain::ledger::tests::term(), &posting).expect("there is room");
+        let before = proxy.round_trips();
+        post(&db, &posting, std::slice::from_ref(&opening)).await.expect("there is room");
+        trips.push(proxy.round_trips() - before);
+    }
+    // The first ones prepare their statements. The pool's guard looks at the connection once it is released, after the
+    // answer: a fifth trip on the wire that no caller waits for.
+    let guard = 1;
+    assert!(trips[2..].iter().all(|trips| *trips <= 4 + guard), "{trips:?}");
+    println!("round trips: {trips:?}");
 }
 
 async fn execute(db: &Db, sql: String) -> Result<(), DbError> {

@@ -70,7 +70,8 @@ pub(crate) async fn verify<C: ConnectionTrait>(c: &C, kind: Kind) -> Result<Ledg
 }
 
 async fn count<C: ConnectionTrait>(c: &C, sql: &str) -> Result<i64, Error> {
-    let row = c.query_one_raw(statement(c, sql, vec![])).await?.ok_or(Error::Corrupt("a count without a row"))?;
+    let row =
+        c.query_one_raw(statement(c, sql, vec![])).await?.ok_or(Error::Corrupt("a count without a row"))?;
     Ok(row.try_get_by_index(0)?)
 }
 
@@ -89,8 +90,16 @@ fn checks(kind: Kind) -> String {
 
 fn difference(kind: Kind, check: &str, from: &str) -> String {
     let check = format!("'{check}'");
-    let pairs = [("check", check.as_str()), ("subject", "d.subject"), ("stored", "d.stored"), ("journal", "d.journal")];
-    format!("SELECT 'difference' AS tag, {} AS body FROM ({from}) d WHERE d.stored <> d.journal", object(kind, &pairs))
+    let pairs = [
+        ("check", check.as_str()),
+        ("subject", "d.subject"),
+        ("stored", "d.stored"),
+        ("journal", "d.journal"),
+    ];
+    format!(
+        "SELECT 'difference' AS tag, {} AS body FROM ({from}) d WHERE d.stored <> d.journal",
+        object(kind, &pairs)
+    )
 }
 
 /// Each balance of a layer is the sum of what was posted to it.
@@ -111,7 +120,8 @@ fn stray_layers(kind: Kind) -> String {
 
 /// What a layer reserves is what open holds keep of it.
 fn kept_by_holds(kind: Kind) -> String {
-    let kept = "CASE WHEN g.captured + g.released < g.amount THEN g.amount - g.captured - g.released ELSE 0 END";
+    let kept =
+        "CASE WHEN g.captured + g.released < g.amount THEN g.amount - g.captured - g.released ELSE 0 END";
     let from = format!(
         "SELECT l.id AS subject, l.reserved AS stored, CAST(COALESCE((SELECT SUM({kept}) FROM hold_leg g \
          WHERE g.account_id = l.account_id AND g.layer_id = l.id), 0) AS BIGINT) AS journal FROM layer l"

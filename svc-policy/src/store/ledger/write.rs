@@ -16,13 +16,23 @@ use crate::store::sql::json;
 
 /// The statements that write a decision. Nothing of them happens unless every account is still at the version it was
 /// read at, those included that the caller only relied on.
-pub(crate) fn batch(kind: Kind, term: TermId, posting: &Posting, episode: Option<&str>, decision: &Decision) -> Batch {
+pub(crate) fn batch(
+    kind: Kind,
+    term: TermId,
+    posting: &Posting,
+    episode: Option<&str>,
+    decision: &Decision,
+) -> Batch {
     let texts = texts::of(kind);
     let mut batch = Batch::new();
     let mut add = Adder(&mut batch);
     add.rows("account", &texts.move_accounts, &account_moves(posting, decision));
     let created = decision.accounts.iter().filter(|change| change.read_version == 0);
-    add.rows("account_new", &texts.insert_accounts, &created.map(|c| convert::account_row(&c.account)).collect::<Vec<_>>());
+    add.rows(
+        "account_new",
+        &texts.insert_accounts,
+        &created.map(|c| convert::account_row(&c.account)).collect::<Vec<_>>(),
+    );
     let layers = Layers::of(decision);
     add.rows("layer_new", &texts.insert_layers, &layers.created);
     add.rows("layer", &texts.add_to_layers, &layers.moved);
@@ -47,7 +57,12 @@ impl Adder<'_> {
 fn account_moves(posting: &Posting, decision: &Decision) -> Vec<AccountMove> {
     let touched = decision.accounts.iter().filter(|change| change.read_version > 0);
     let mut moves: BTreeMap<_, AccountMove> = touched
-        .map(|change| (change.account.id(), AccountMove { id: change.account.id(), version: change.read_version, rise: 1 }))
+        .map(|change| {
+            (
+                change.account.id(),
+                AccountMove { id: change.account.id(), version: change.read_version, rise: 1 },
+            )
+        })
         .collect();
     for (id, version) in posting.expected.iter().filter(|(_, version)| **version > 0) {
         moves.entry(*id).or_insert(AccountMove { id: *id, version: *version, rise: 0 });
@@ -70,7 +85,9 @@ impl Layers {
         }
         let changes = || decision.accounts.iter().flat_map(|change| &change.layers);
         let created = changes().filter(|c| c.created).map(|c| convert::layer_row(&c.layer)).collect();
-        let moved = changes().filter(|c| !c.created).filter_map(|c| Some(difference(&c.layer, *sums.get(&c.layer.id)?)));
+        let moved = changes()
+            .filter(|c| !c.created)
+            .filter_map(|c| Some(difference(&c.layer, *sums.get(&c.layer.id)?)));
         Self { created, moved: moved.collect() }
     }
 }
@@ -139,13 +156,16 @@ fn leg(posting: &Posting, number: u32, entry: &Entry) -> LegRow {
 }
 
 fn holds(add: &mut Adder<'_>, texts: &texts::Texts, term: TermId, posting: &Posting, decision: &Decision) {
-    let (created, moved): (Vec<&HoldChange>, Vec<&HoldChange>) = decision.holds.iter().partition(|change| change.created);
+    let (created, moved): (Vec<&HoldChange>, Vec<&HoldChange>) =
+        decision.holds.iter().partition(|change| change.created);
     let rows: Vec<HoldRow> = created.iter().map(|change| hold_row(term, posting, change)).collect();
     add.rows("hold_new", &texts.insert_holds, &rows);
-    let states = moved.iter().map(|c| HoldMove { id: c.hold.id, state: convert::hold_state_name(c.hold.state) });
+    let states =
+        moved.iter().map(|c| HoldMove { id: c.hold.id, state: convert::hold_state_name(c.hold.state) });
     add.rows("hold", &texts.move_holds, &states.collect::<Vec<_>>());
     let legs_of = |changes: &[&HoldChange]| {
-        let legs = changes.iter().flat_map(|c| c.hold.legs.iter().map(|leg| convert::hold_leg_row(c.hold.id, leg)));
+        let legs =
+            changes.iter().flat_map(|c| c.hold.legs.iter().map(|leg| convert::hold_leg_row(c.hold.id, leg)));
         legs.collect::<Vec<_>>()
     };
     add.rows("hold_leg_new", &texts.insert_hold_legs, &legs_of(&created));
