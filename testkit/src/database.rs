@@ -4,10 +4,6 @@
 //! PostgreSQL comes from `CAREMESH_TEST_POSTGRES_URL` when `with-postgres` started one server for all test processes of a
 //! run, and from a server of this process otherwise. Where PostgreSQL is not installed the test says SKIPPED on standard
 //! error, past the capture of the test harness; with `CAREMESH_REQUIRE_POSTGRES=1` (CI) it fails instead.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test helper reads the test command's environment, waits in real time and takes a name nobody has"
-)]
 
 mod cluster;
 mod postgres;

@@ -47,7 +47,7 @@ fn origin(figment: &Figment, keys: &[String]) -> Option<String> {
     let metadata = figment.get_metadata(value.tag())?;
     let place = match &metadata.source {
         Some(source) => source.to_string(),
-        None => metadata.interpolate(&figment::Profile::Default, &keys),
+        None => metadata.interpolate(&figment::Profile::Default, keys),
     };
     Some(if metadata.name == "the environment" { place } else { format!("{} {place}", metadata.name) })
 }

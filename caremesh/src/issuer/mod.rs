@@ -58,7 +58,6 @@ impl Issuer {
     }
 
     /// The routes with their headers.
-    #[must_use]
     pub fn router(self: Arc<Self>) -> Router {
         // For a client's page, which lives on another port: CORS for its origin.
         let for_clients = Router::new()

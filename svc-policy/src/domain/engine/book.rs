@@ -80,7 +80,7 @@ impl<'a> Book<'a> {
     pub(super) fn slot(&mut self, code: &str, line: &'a Line, date: Date) -> Option<Slot> {
         let index = self.plan.accounts.iter().position(|rule| rule.code == code)?;
         let rule = &self.plan.accounts[index];
-        let procedure = (rule.scope == ScopeKind::Procedure).then(|| line.procedure.as_deref()).flatten();
+        let procedure = (rule.scope == ScopeKind::Procedure).then_some(line.procedure.as_deref()).flatten();
         let of_line = rule.scope == ScopeKind::Procedure && procedure.is_none();
         let same = |seen: &&(usize, Date, Option<&str>, Option<Slot>)| {
             (seen.0, seen.1, seen.2) == (index, date, procedure)
