@@ -133,7 +133,7 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
             .filter(|_| same && found.quote.currency == self.input.amount.currency)
             .ok_or(Error::ReferenceReused)?;
         tx.context().touched(Touched::read(found.quote.policyholder, row.id));
-        Ok(self.answered(found, row)?)
+        self.answered(found, row)
     }
 
     async fn book(

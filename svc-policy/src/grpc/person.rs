@@ -54,7 +54,7 @@ impl PersonService for Door {
         let mut broken = None;
         let complete = |stored: &crate::domain::person::Profile| {
             let whole = convert::masked(given, stored, &fields);
-            let profile = caremesh_mesh::accept::validate(&whole)
+            let profile = accept::validate(&whole)
                 .map_err(Status::from)
                 .and_then(|()| convert::profile_of(Some(whole)).map_err(error::violation));
             let profile = profile.map_err(|status| {

@@ -6,7 +6,7 @@ use sea_orm::Value;
 
 /// The rows that a caller may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// All of them: staff by role, and services that the contract names.
     pub any: bool,
     /// Those about this person.
@@ -20,7 +20,7 @@ pub struct Scope {
 impl Scope {
     /// Every row.
     #[must_use]
-    pub fn any() -> Self {
+    pub(crate) fn any() -> Self {
         Self { any: true, ..Self::default() }
     }
 

@@ -308,10 +308,6 @@ impl Family {
     pub(crate) fn member(&self, n: usize) -> String {
         self.policy.members[n].member_id.clone()
     }
-
-    pub(crate) fn term(&self) -> String {
-        self.policy.terms[0].term_id.clone()
-    }
 }
 
 /// The sum insured that these families buy, in kobo.

@@ -145,8 +145,8 @@ fn limit_of(version: &PlanVersion, account: Option<&String>) -> Option<types::Mo
 /// The code system of conditions in plan files.
 const ICD_10: &str = "http://hl7.org/fhir/sid/icd-10";
 
-fn condition(prefix: &String) -> types::Coding {
-    types::Coding { system: ICD_10.to_owned(), code: prefix.clone(), display: String::new() }
+fn condition(prefix: impl AsRef<str>) -> types::Coding {
+    types::Coding { system: ICD_10.to_owned(), code: prefix.as_ref().to_owned(), display: String::new() }
 }
 
 fn waiting_rule(rule: &Waiting) -> wire::WaitingRule {

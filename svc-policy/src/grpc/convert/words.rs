@@ -10,6 +10,7 @@ use crate::domain::plan::{EventKind, LineKind, Relation};
 macro_rules! words {
     ($(#[$doc:meta])* $to:ident, $from:ident: $wire:ident = $domain:ident { $($theirs:ident <=> $ours:ident),* $(,)? }) => {
         $(#[$doc])*
+        #[allow(clippy::allow_attributes, dead_code, reason = "some words only come in")]
         pub(in crate::grpc) fn $to(word: $domain) -> wire::$wire {
             match word { $($domain::$ours => wire::$wire::$theirs),* }
         }

@@ -136,8 +136,6 @@ fn turn(kind: Kind) -> String {
     let row = object(
         kind,
         &[
-            ("service", "q.service"),
-            ("source", "q.source"),
             ("conflicts", "q.conflicts"),
             ("mine", "CASE WHEN q.service = $7 AND q.source = $8 THEN 1 ELSE 0 END"),
         ],

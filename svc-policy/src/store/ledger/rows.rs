@@ -279,8 +279,6 @@ pub(super) struct CoverRow {
 /// Who may post next on a contended term.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct TurnRow {
-    pub(super) service: String,
-    pub(super) source: String,
     pub(super) conflicts: i64,
     pub(super) mine: i64,
 }

@@ -2,7 +2,7 @@
 //! who drew on them before. One statement each way: from the balances for now, from the journal for an instant gone by.
 
 use caremesh_db::Kind;
-use caremesh_kernel::{AccountId, EventId, LayerId, MemberId, Timestamp};
+use caremesh_kernel::{AccountId, EventId, MemberId, Timestamp};
 use sea_orm::ConnectionTrait;
 use serde::Deserialize;
 
