@@ -9,7 +9,6 @@
 mod build;
 mod engine;
 mod measure;
-mod replay;
 mod stack;
 mod startup;
 
