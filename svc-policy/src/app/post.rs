@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use caremesh_db::{Answered, Replay, Tx};
 use caremesh_kernel::{AccountId, EpisodeId, IdSource, PolicyId, PostingId, TermId, Timestamp};
+use caremesh_mesh::policy::Role;
 use caremesh_mesh::{Action as Done, CallContext, Touched};
 use futures::future::BoxFuture;
 use prost::Message;
@@ -20,6 +21,9 @@ use crate::domain::engine::open_account;
 use crate::domain::ledger::{Action, Decision, Event, LedgerRefusal, Movement, Posting, Source};
 use crate::domain::opening;
 use crate::store::ledger;
+
+/// The service in whose name people with a role post: officers decide claims.
+const OFFICERS_SERVICE: &str = "svc-claims";
 
 /// Tries of one posting whose rows were taken by others between reading and writing. From the second try on the rows
 /// are locked first, so that only the opening of new accounts can still collide.
@@ -66,7 +70,7 @@ pub struct Posted {
 /// Posts, once per request_id.
 ///
 /// # Errors
-/// [`Error::Ledger`] with the rule that refuses, and fresh balances where pricing again helps; [`Error::NoCover`],
+/// [`Error::Field`] when the source is another service's; [`Error::Ledger`] with the rule that refuses, and fresh balances where pricing again helps; [`Error::NoCover`],
 /// [`Error::AlreadyPosted`], [`Error::NotYourTurn`]; what the store answers.
 pub async fn run<R, T>(
     app: &App,
@@ -78,6 +82,8 @@ where
     R: Message + 'static,
     T: Message + Default + 'static,
 {
+    check_source(context, &input.source)?;
+    check_no_grant(&input.movements)?;
     let command = input.command(app.ids.as_ref());
     let once = Arc::new(once);
     let mut outcome = Err(Error::Collided);
@@ -93,6 +99,26 @@ where
         note_conflict(app, context, &command).await;
     }
     outcome
+}
+
+/// Nobody posts in another one's name: the source guards against posting twice, and reversals ask for it.
+fn check_source(context: &CallContext, source: &Source) -> Result<(), Error> {
+    let principal = context.principal();
+    let own = principal.service() == source.service
+        || (principal.has_role(Role::ClaimsOfficer) && source.service == OFFICERS_SERVICE);
+    if own {
+        return Ok(());
+    }
+    Err(Error::Field { field: "source.service".to_owned(), rule: "must be the calling service" })
+}
+
+/// Base, increase, bonus and roll-over are booked by what svc-policy itself does to a policy, never from outside.
+fn check_no_grant(movements: &[Movement]) -> Result<(), Error> {
+    let granted = movements.iter().find_map(|movement| match &movement.action {
+        Action::Grant { grants, .. } => grants.first(),
+        _ => None,
+    });
+    granted.map_or(Ok(()), |grant| Err(refusal(LedgerRefusal::GrantUnknown { account: grant.account.id() })))
 }
 
 async fn post_once<R, T>(

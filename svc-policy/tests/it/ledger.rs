@@ -176,6 +176,14 @@ for_each_database! { with world;
             }];
         };
         assert_eq!(refuse(&grant).await, "GRANT_NOT_ALLOWED");
+        let raise = |p: &mut PostRequest| {
+            grant(p);
+            p.instructions[0].kind = PostingKind::Grant.into();
+            p.instructions[0].grants[0].layer = Some(LayerKey { kind: LayerKind::Bonus.into(), ordinal: 0 });
+        };
+        assert_eq!(refuse(&raise).await, "GRANT_NOT_ALLOWED");
+        let anothers = |p: &mut PostRequest| p.source.as_mut().expect("a source").service = "svc-pharmacy".into();
+        assert_eq!(refuse(&anothers).await, "FIELD_INVALID");
         let held = world.post(hold(&world, &asked, &price, HOUR)).await;
         let hold_id = held.posting.expect("a posting").instructions[0].hold_id.clone();
         let more = |p: &mut PostRequest| {
