@@ -8,10 +8,14 @@ use crate::context::CallContext;
 use crate::reason::CommonReason;
 use crate::refusal::Refusal;
 
+/// Broken rules that one refusal names. All of a request with thousands of wrong items would not fit into the headers
+/// that carry them, and the caller would be told INTERNAL instead.
+const MOST_VIOLATIONS: usize = 20;
+
 /// The context of a call and its message, once the message keeps every rule of the contract.
 ///
 /// # Errors
-/// `FIELD_INVALID` with every broken rule by field path and rule id; `INTERNAL` when the request did
+/// `FIELD_INVALID` with the first twenty broken rules by field path and rule id; `INTERNAL` when the request did
 /// not come through the server stack, because then nobody has said who calls.
 pub fn accept<T: Validate>(request: Request<T>) -> Result<(CallContext, T), Status> {
     let context = context_of(&request)?;
@@ -32,12 +36,12 @@ pub fn context_of<T>(request: &Request<T>) -> Result<CallContext, Status> {
 /// Checks a message against the rules of its contract.
 ///
 /// # Errors
-/// `FIELD_INVALID` with every broken rule. Field paths, rule ids and the rules' own sentences come from
+/// `FIELD_INVALID` with the broken rules, the first twenty of them. Field paths, rule ids and the rules' own sentences come from
 /// the contract; nothing of what the caller sent is repeated.
 pub fn validate(message: &impl Validate) -> Result<(), Refusal> {
     let Err(broken) = message.validate() else { return Ok(()) };
     let refusal = Refusal::new(CommonReason::FieldInvalid);
-    Err(broken.violations().iter().fold(refusal, |refusal, violation| {
+    Err(broken.violations().iter().take(MOST_VIOLATIONS).fold(refusal, |refusal, violation| {
         refusal.field_explained(violation.field_path(), violation.rule_id(), violation.message())
     }))
 }
@@ -79,5 +83,15 @@ mod tests {
     fn a_request_that_did_not_come_through_the_stack_is_a_fault_of_ours() {
         let status = accept(Request::new(Money::default())).expect_err("no context");
         assert!(Answer::of(&status).is(CommonReason::Internal));
+    }
+
+    #[test]
+    fn a_request_with_thousands_of_wrong_items_is_refused_in_few_words() {
+        let lines = vec![String::new(); 5_000];
+        let address = Address { lines, ..Address::default() };
+        let status = Status::from(validate(&address).expect_err("every line is empty"));
+        assert!(Answer::of(&status).is(CommonReason::FieldInvalid));
+        // HTTP/2 peers take 16 KiB of headers in all; hyper, 16 KiB; some proxies, 8.
+        assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
     }
 }

@@ -1,6 +1,7 @@
 //! svc-policy as its callers see it: through gRPC, over mutual TLS and the real mesh stack, on SQLite and on PostgreSQL.
 
 mod common;
+mod contract;
 mod denials;
 mod ledger;
 mod persons;
