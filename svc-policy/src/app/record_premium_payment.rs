@@ -127,11 +127,15 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         quote: QuoteId,
         amount: i64,
     ) -> Result<Answered<T>, Error> {
+        let same = quote == self.input.quote
+            && amount == self.input.amount.minor
+            && found.quote.currency == self.input.amount.currency;
+        if !same {
+            return Err(Error::ReferenceReused);
+        }
+        // Booked by another between the two reads: the first did not see its receipt yet. Look again.
         let row = found.receipts.iter().find(|row| row.reference_index == self.payment.reference);
-        let same = quote == self.input.quote && amount == self.input.amount.minor;
-        let row = row
-            .filter(|_| same && found.quote.currency == self.input.amount.currency)
-            .ok_or(Error::ReferenceReused)?;
+        let row = row.ok_or(Error::Stale)?;
         tx.context().touched(Touched::read(found.quote.policyholder, row.id));
         self.answered(found, row)
     }
