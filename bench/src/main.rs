@@ -8,7 +8,9 @@
 
 mod build;
 mod engine;
+mod ledger;
 mod measure;
+mod replay;
 mod stack;
 mod startup;
 
@@ -25,6 +27,8 @@ struct Arguments {
 enum What {
     /// Lines that the benefit engine prices in a second.
     Engine(engine::Options),
+    /// Hold, capture and eligibility beside pgbench running the same statements.
+    Ledger(ledger::Options),
     /// `caremesh up` on an existing data folder: time until ready, memory at rest.
     Startup(startup::Options),
     /// Processor time of a call through the mesh's server stack beside a bare tonic server.
@@ -46,6 +50,7 @@ fn main() -> anyhow::Result<()> {
 fn run(what: &What) -> anyhow::Result<()> {
     match what {
         What::Engine(options) => engine::run(options),
+        What::Ledger(options) => ledger::run(options),
         What::Startup(options) => startup::run(options),
         What::Stack(options) => stack::run(options),
         What::StackServer(options) => stack::serve(options),
@@ -55,7 +60,7 @@ fn run(what: &What) -> anyhow::Result<()> {
 
 /// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
 fn all() -> anyhow::Result<()> {
-    for name in ["engine", "stack", "startup", "build"] {
+    for name in ["engine", "stack", "ledger", "startup", "build"] {
         println!("\n# {name}");
         let arguments = Arguments::parse_from(["caremesh-bench", name]);
         if let Some(Err(error)) = arguments.what.as_ref().map(run) {

@@ -12,7 +12,7 @@ mod sqlite;
 
 use std::io::Write as _;
 
-pub use cluster::{Cluster, Durability};
+pub use cluster::{Cluster, Durability, program};
 pub use proxy::CountingProxy;
 
 /// The two databases every store is proven on.

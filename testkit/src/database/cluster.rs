@@ -51,7 +51,9 @@ impl Cluster {
     /// # Errors
     /// When an installed PostgreSQL does not start within 30 seconds; with the tail of its log.
     pub fn start(durability: Durability) -> anyhow::Result<Option<Self>> {
-        let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else { return Ok(None) };
+        let (Some(initdb), Some(postgres)) = (program("initdb"), program("postgres")) else {
+            return Ok(None);
+        };
         let owner = server_user()?;
         let folder = tempfile::Builder::new().prefix("caremesh-pg-").tempdir()?.keep();
         if let Some((uid, gid)) = owner {
@@ -172,7 +174,8 @@ fn user_in(passwd: &str, name: &str) -> Option<(u32, u32)> {
     clippy::disallowed_methods,
     reason = "where programs are is the machine's to say, not a configuration's"
 )]
-fn find(program: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut packaged: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -180,7 +183,7 @@ fn find(program: &str) -> Option<PathBuf> {
         .unwrap_or_default();
     packaged.sort();
     folders.extend(packaged.into_iter().rev());
-    folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
+    folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 fn log_tail(folder: &Path) -> String {
