@@ -13,7 +13,7 @@ use prost::Message;
 use super::family::MemberFacts;
 use super::policy::Policy;
 use super::quote::of_row;
-use super::{App, Error, Offer, Once, events};
+use super::{App, Error, Once, events};
 use crate::domain::policy::{NewPolicy, QuoteMember, purchase};
 use crate::store::{Scope, policy, quote};
 
@@ -23,7 +23,7 @@ const TRIES: u32 = 5;
 /// Accepts a quote, once per request_id and once per quote.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Purchase`], [`Error::Offer`].
+/// [`Error::NotFound`], [`Error::Purchase`].
 pub async fn run<R, T>(
     app: &App,
     context: &CallContext,
@@ -112,10 +112,6 @@ where
     let (plan, law) = app.plan_and_law(offer.plan_version)?;
     let paid = !found.receipts.is_empty();
     let bought = purchase(&offer, plan.term_months, paid, tx.now())?;
-    // Paid in time, the start date was the payer's promise; otherwise cover is never bought for a day gone by.
-    if !paid && offer.start < law.zone.day_of(tx.now()) {
-        return Err(Error::Offer(Offer::StartDate));
-    }
     let row = policy_row(&found.quote, plan, law.zone.name(), &bought, tx.now());
     let members = member_rows(&bought, &prepared.facts);
     let mut batch = quote::advance(&found.quote, Some(bought.id));

@@ -192,6 +192,11 @@ for_each_database! { with world;
             p.expected_versions.clear();
         };
         assert_eq!(refuse(&more).await, "CAPTURE_EXCEEDS_HOLD");
+        let fresh = world.price(&asked).await;
+        // No call closes a term yet.
+        world.execute("UPDATE policy_term SET state = 'CLOSED'").await;
+        let late = posting(&asked, &fresh, PostingKind::Capture);
+        assert_eq!(refused(world.claims().post(late).await), "TERM_CLOSED");
         world.verify().await;
     }
 

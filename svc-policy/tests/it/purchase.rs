@@ -175,6 +175,18 @@ for_each_database! { with world;
         assert!(quote.quote_id.is_empty() && quote.premium.is_some());
         let listed = client.get_quote(GetQuoteRequest { quote_id: nobody_id("quo") }).await;
         assert_eq!(refused(listed), "RESOURCE_NOT_FOUND");
+        let five_years = Duration::from_secs(5 * 366 * 86_400);
+        world.clock.advance(five_years);
+        let late = CreateQuoteRequest { request_id: request_id(), start_date: wire_date(world.today()), ..asked };
+        assert_eq!(refused(client.create_quote(late).await), "PLAN_NOT_ON_SALE");
+    }
+
+    async fn a_quote_is_given_again_as_it_was_offered(world: World) {
+        let holder = somebody();
+        let offered = world.offer(&holder).await;
+        let asked = GetQuoteRequest { quote_id: offered.quote_id.clone() };
+        let given = world.policies(&holder).get_quote(asked).await.expect("the quote").into_inner().quote;
+        assert_eq!(given, Some(offered));
     }
 
     async fn a_payment_is_the_next_instalment_to_the_kobo(world: World) {
