@@ -38,8 +38,10 @@ impl Running {
     /// Does something while the components run; `false` when they were told to stop before it was done.
     pub(super) async fn unless_stopped(&mut self, work: impl Future<Output = Result<()>>) -> Result<bool> {
         tokio::select! {
-            done = work => done.map(|()| true),
+            // The end first: components that end because of it have not ended by themselves.
+            biased;
             () = self.life.ending() => Ok(false),
+            done = work => done.map(|()| true),
             ended = self.tasks.join_next() => Err(early_end(ended)),
         }
     }
@@ -47,6 +49,7 @@ impl Running {
     /// Waits for a signal or the first component to end, then for all of them.
     pub(super) async fn until_stopped(mut self) -> Result<()> {
         let first = tokio::select! {
+            biased;
             () = self.life.ending() => Ok(()),
             ended = self.tasks.join_next() => Err(early_end(ended)),
         };
