@@ -33,7 +33,7 @@ fmt: ## Format the Rust code.
 	cargo fmt --all
 
 bench: setup ## Benchmarks, as ratios to a peer measured in the same run.
-	cargo run --release --bin caremesh-bench
+	cargo build --release --workspace --bins && target/release/caremesh-bench
 
 soak: setup ## The long form of the crash and race tests.
 	@.ci/soak
