@@ -119,6 +119,7 @@ mod tests {
 
     fn person(roles: &[Role]) -> Principal {
         Principal::of_person(Person {
+            issuer: "https://issuer.test".into(),
             subject: "s".to_owned(),
             person_id: None,
             roles: roles.to_vec(),

@@ -21,6 +21,8 @@ pub struct Principal {
 /// A person whose token was verified at this hop.
 #[derive(Clone, Debug)]
 pub struct Person {
+    /// Who vouches for the person (`iss`): two issuers may give the same subject to two people.
+    pub issuer: Arc<str>,
     /// The issuer's stable, opaque name for the person (`sub`). Not for logs.
     pub subject: String,
     /// The person's record in svc-policy, once there is one.
@@ -31,6 +33,15 @@ pub struct Person {
     pub organisation: Option<String>,
     /// The token itself, to be sent on to the next hop and to nothing else.
     pub token: Option<Arc<SecretString>>,
+}
+
+impl Person {
+    /// Who the person is among the persons of all issuers. One text for one person: an issuer's URL has no
+    /// fragment (OpenID Connect Core 2), so the first `#` ends it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}#{}", self.issuer, self.subject)
+    }
 }
 
 impl Principal {
@@ -89,8 +100,8 @@ impl Principal {
         self.workload().map_or("", SpiffeId::service)
     }
 
-    /// The owner of the intent, under which request ids are kept: a partner's organisation, a person's
-    /// subject, or the service itself. Never a token, a certificate or an address: those change between
+    /// The owner of the intent, under which request ids are kept: a partner's organisation, an issuer's
+    /// person, or the service itself. Never a token, a certificate or an address: those change between
     /// a call and its repetition.
     #[must_use]
     pub fn caller_key(&self) -> String {
@@ -104,7 +115,7 @@ impl Principal {
             Some(organisation) if person.roles.contains(&Role::Partner) => {
                 format!("organisation:{organisation}")
             }
-            _ => format!("person:{}", person.subject),
+            _ => format!("person:{}", person.key()),
         }
     }
 }
@@ -124,7 +135,12 @@ mod tests {
     use super::*;
 
     fn person(roles: Vec<Role>, organisation: Option<&str>) -> Principal {
+        person_of("https://one.example", roles, organisation)
+    }
+
+    fn person_of(issuer: &str, roles: Vec<Role>, organisation: Option<&str>) -> Principal {
         Principal::of_person(Person {
+            issuer: issuer.into(),
             subject: "sub-1".to_owned(),
             person_id: None,
             roles,
@@ -139,11 +155,19 @@ mod tests {
 
     #[test]
     fn the_owner_of_an_intent_is_the_person_the_partner_or_the_service() {
-        assert_eq!(person(vec![Role::Member], None).caller_key(), "person:sub-1");
-        assert_eq!(person(vec![Role::Member], None).through(claims()).caller_key(), "person:sub-1");
+        let ada = "person:https://one.example#sub-1";
+        assert_eq!(person(vec![Role::Member], None).caller_key(), ada);
+        assert_eq!(person(vec![Role::Member], None).through(claims()).caller_key(), ada);
         assert_eq!(person(vec![Role::Partner], Some("org_1")).caller_key(), "organisation:org_1");
-        assert_eq!(person(vec![Role::ClaimsOfficer], Some("org_1")).caller_key(), "person:sub-1");
+        assert_eq!(person(vec![Role::ClaimsOfficer], Some("org_1")).caller_key(), ada);
         assert_eq!(Principal::of_workload(claims()).caller_key(), "service:svc-claims");
+    }
+
+    #[test]
+    fn the_same_subject_of_two_issuers_is_two_owners() {
+        let keys = ["https://one.example", "https://two.example"]
+            .map(|issuer| person_of(issuer, vec![Role::Member], None).caller_key());
+        assert_ne!(keys[0], keys[1]);
     }
 
     #[test]

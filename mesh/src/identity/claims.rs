@@ -58,13 +58,19 @@ pub(super) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(),
     if found { Ok(()) } else { Err(Fault::Audience) }
 }
 
-/// The person that the claims describe; `token` goes with it, for the next hop.
-pub(super) fn person(claims: &Claims, names: &ClaimNames, token: &str) -> Result<Person, Fault> {
+/// The person of `issuer` that the claims describe; `token` goes with it, for the next hop.
+pub(super) fn person(
+    issuer: &Arc<str>,
+    claims: &Claims,
+    names: &ClaimNames,
+    token: &str,
+) -> Result<Person, Fault> {
     let person_id = match text(claims, &names.person_id)? {
         Some(id) => Some(id.parse().map_err(|_| Fault::Malformed)?),
         None => None,
     };
     Ok(Person {
+        issuer: Arc::clone(issuer),
         subject: text(claims, "sub")?.ok_or(Fault::Malformed)?.to_owned(),
         person_id,
         roles: roles(at(claims, &names.roles)),

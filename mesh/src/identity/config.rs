@@ -147,6 +147,9 @@ impl IssuerConfig {
         if self.issuer.is_empty() {
             return refused("issuer must not be empty");
         }
+        if self.issuer.contains('#') {
+            return refused("issuer must not hold `#`: an issuer's URL has no fragment");
+        }
         if self.audiences.is_empty() {
             return refused("audiences must hold at least one: a token for anybody is a token for nobody");
         }

@@ -61,7 +61,7 @@ pub(super) struct Tokens {
 }
 
 struct Issuer {
-    name: String,
+    name: Arc<str>,
     audiences: Vec<String>,
     algorithms: Vec<Algorithm>,
     claims: ClaimNames,
@@ -124,7 +124,7 @@ impl Tokens {
         let life = Life::of(&claims)?;
         life.check(self.clock.now(), self.leeway_ms)?;
         claims::check_audience(&claims, &issuer.audiences)?;
-        let person = claims::person(&claims, &issuer.claims, token)?;
+        let person = claims::person(&issuer.name, &claims, &issuer.claims, token)?;
         Ok(Verified { principal: Principal::of_person(person), life, issuer: index, generation })
     }
 
@@ -133,14 +133,14 @@ impl Tokens {
         let claims: Claims =
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Fault::Malformed)?;
         let name = claims.get("iss").and_then(Value::as_str).ok_or(Fault::Issuer)?;
-        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name).ok_or(Fault::Issuer)
+        self.issuers.iter().enumerate().find(|(_, issuer)| *issuer.name == *name).ok_or(Fault::Issuer)
     }
 }
 
 impl Issuer {
     fn new(config: &IssuerConfig) -> Result<Self, IdentityError> {
         Ok(Self {
-            name: config.issuer.clone(),
+            name: config.issuer.as_str().into(),
             audiences: config.audiences.clone(),
             algorithms: config.algorithms.clone(),
             claims: config.claims.clone(),
@@ -187,7 +187,7 @@ fn hash(token: &str) -> [u8; 32] {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let issuers: Vec<&str> = self.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        let issuers: Vec<&str> = self.issuers.iter().map(|issuer| &*issuer.name).collect();
         f.debug_struct("Tokens").field("issuers", &issuers).finish_non_exhaustive()
     }
 }

@@ -27,6 +27,7 @@ use crate::probe::{NEVER, Pair, SAFE, SHORT, call, error, ok, send};
 
 fn principal(token: Option<&str>) -> Principal {
     Principal::of_person(Person {
+        issuer: "https://issuer.test".into(),
         subject: "sub-ada".to_owned(),
         person_id: None,
         roles: vec![Role::Member],

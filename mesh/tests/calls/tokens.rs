@@ -427,3 +427,16 @@ fn nothing_that_a_stranger_makes_up_is_accepted_or_does_harm() {
     };
     TestRunner::default().run(&(header, claims, signature), refused).expect("every one is refused");
 }
+
+#[tokio::test]
+async fn the_same_subject_of_two_issuers_is_two_callers() {
+    let other = TestIssuer::start().await.expect("an issuer");
+    let bench = Bench::with(|config| config.issuers.extend(other.config().issuers)).await;
+    let ours = bench.caller(&bench.issuer.token(&ada())).await.expect("accepted");
+    let theirs = bench.caller(&other.token(&ada())).await.expect("accepted");
+    let named = [&ours, &theirs].map(|caller| caller.person().expect("a person").subject.clone());
+    assert_eq!(named[0], named[1], "the subject alone tells them not apart");
+    assert_ne!(ours.caller_key(), theirs.caller_key());
+    let again = bench.caller(&bench.issuer.token(&ada())).await.expect("accepted");
+    assert_eq!(ours.caller_key(), again.caller_key(), "another token of the same person");
+}

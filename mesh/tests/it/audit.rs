@@ -19,7 +19,7 @@ fn read() -> Vec<Touched> {
 async fn what_a_read_touched_is_on_the_trail_when_its_answer_arrives() {
     let world = World::new().await;
     world.ask("touch").await.expect("an answer");
-    assert_eq!(world.trail.events(), [event("Ask", "person:sub-1", "OK", read())]);
+    assert_eq!(world.trail.events(), [event("Ask", "person:https://issuer.test#sub-1", "OK", read())]);
 }
 
 #[tokio::test]
@@ -36,9 +36,9 @@ async fn being_kept_out_is_an_event_with_its_caller_and_reason() {
     world.client.ask("Ask", "ok", &[]).await.expect_err("kept out");
     world.ask("hidden").await.expect_err("not for this caller to know");
     let expected = [
-        event("Ask", "person:sub-1", "ROLE_MISSING", vec![]),
+        event("Ask", "person:https://issuer.test#sub-1", "ROLE_MISSING", vec![]),
         event("Ask", "anonymous", "CREDENTIALS_MISSING", vec![]),
-        event("Ask", "person:sub-1", "RESOURCE_NOT_FOUND", vec![]),
+        event("Ask", "person:https://issuer.test#sub-1", "RESOURCE_NOT_FOUND", vec![]),
     ];
     assert_eq!(world.trail.events(), expected);
 }

@@ -119,6 +119,7 @@ impl Authenticator for Believer {
 
 fn person_with(role: &str) -> Principal {
     Principal::of_person(Person {
+        issuer: "https://issuer.test".into(),
         subject: "sub-1".to_owned(),
         person_id: None,
         roles: vec![Role::from_str_name(&format!("ROLE_{role}")).expect("a role")],

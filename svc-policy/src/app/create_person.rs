@@ -99,7 +99,7 @@ async fn place(app: &App, context: &CallContext, input: &Input) -> Result<Placed
         let managed = || Error::Field { field: "managed".to_owned(), rule: "person.own_record_first" };
         return Ok((fresh, Some(own.ok_or_else(managed)?), None));
     }
-    let subject = context.principal().person().map(|person| app.subject_index(&person.subject));
+    let subject = context.principal().person().map(|person| app.subject_index(person));
     Ok((own.unwrap_or(fresh), None, subject))
 }
 

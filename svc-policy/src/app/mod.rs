@@ -62,9 +62,10 @@ pub struct App {
 }
 
 impl App {
-    /// The issuer's name for a person as it is stored: a keyed hash, because it may be somebody's name.
-    pub(crate) fn subject_index(&self, subject: &str) -> String {
-        self.secrets.blind_index("person.subject", subject)
+    /// The issuer's name for a person as it is stored: a keyed hash, because it may be somebody's name. The
+    /// issuer is part of it: another one's person of the same name is somebody else.
+    pub(crate) fn subject_index(&self, person: &caremesh_mesh::Person) -> String {
+        self.secrets.blind_index("person.subject", &person.key())
     }
 
     /// The latest day that it is anywhere on earth (UTC+14): nobody is born after it.

@@ -29,7 +29,7 @@ impl App {
         if caller.person_id.is_some() {
             return Ok(caller.person_id);
         }
-        let subject = self.subject_index(&caller.subject);
+        let subject = self.subject_index(caller);
         Ok(person::find_by_subject(&self.db.read(context), &subject).await?)
     }
 }

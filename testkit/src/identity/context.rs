@@ -22,6 +22,7 @@ pub fn context_of_person(person: &TestPerson, granted: &[Relationship]) -> CallC
     let roles = person.roles.iter().map(|name| role(name)).collect();
     context(
         Principal::of_person(Person {
+            issuer: "https://issuer.test".into(),
             subject: person.subject.clone(),
             person_id: person.person_id,
             roles,
