@@ -28,6 +28,15 @@ pub mod policy {
     }
 }
 
+/// svc-pharmacy: medicines and their search, prescriptions, stock, orders and delivery.
+pub mod pharmacy {
+    /// Version 1.
+    #[expect(unused_qualifications, clippy::allow_attributes, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("caremesh.pharmacy.v1");
+    }
+}
+
 /// `impl Validate` for every message that has rules. The generated code names packages from their root.
 #[expect(clippy::allow_attributes, clippy::collapsible_if, clippy::len_zero, reason = "generated code")]
 mod validators {
