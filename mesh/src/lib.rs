@@ -35,6 +35,7 @@
 //! | `client.rs` | the client's layers, in order; one file each in `client/` |
 //! | `config.rs` | every limit and time of a server |
 //! | `tls/`, `identity/` | who calls: certificates, tokens |
+//! | `ticket.rs` | what a service lets one person do with one document, and what came of it; signed |
 //! | `telemetry/` | what operators see of a call: trace, metrics, log lines |
 
 pub mod accept;
@@ -65,6 +66,7 @@ pub mod refusal;
 pub mod server;
 pub mod status;
 pub mod telemetry;
+pub mod ticket;
 pub mod tls;
 pub mod wire;
 

@@ -8,6 +8,7 @@
 mod listener;
 mod local_ca;
 mod material;
+mod statement;
 mod verify;
 mod workload;
 
@@ -16,6 +17,7 @@ use std::{io, path::PathBuf};
 pub use listener::{Connection, Incoming, Peer, listen};
 pub use local_ca::LocalCa;
 pub use material::{CertificateFiles, Material};
+pub use statement::StatementError;
 pub use workload::WorkloadIdentity;
 
 use crate::identity::SpiffeError;

@@ -40,7 +40,7 @@ fn refused() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
 
-fn workload_of(certificate: &CertificateDer<'_>, trust_domain: &str) -> Result<SpiffeId, Error> {
+pub(super) fn workload_of(certificate: &CertificateDer<'_>, trust_domain: &str) -> Result<SpiffeId, Error> {
     let id = SpiffeId::from_certificate(certificate).map_err(|_| refused())?;
     if id.trust_domain() != trust_domain {
         return Err(refused());

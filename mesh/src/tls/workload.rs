@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::{ResolvesClientCert, Resumption},
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs},
+    pki_types::{CertificateDer, UnixTime},
     server::{
         ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
         danger::ClientCertVerifier,
@@ -17,7 +18,7 @@ use rustls::{
 
 use super::{
     Material, TlsError,
-    verify::{ExpectedServer, PeerClients},
+    verify::{ExpectedServer, PeerClients, workload_of},
 };
 use crate::identity::SpiffeId;
 
@@ -64,6 +65,26 @@ impl WorkloadIdentity {
     #[must_use]
     pub fn id(&self) -> SpiffeId {
         self.live.load().id.clone()
+    }
+
+    pub(super) fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.live.load().key.clone()
+    }
+
+    pub(super) fn algorithms(&self) -> WebPkiSupportedAlgorithms {
+        self.provider.signature_verification_algorithms
+    }
+
+    /// The workload of our trust domain that a chain stands for at `now`.
+    pub(super) fn workload_behind(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<SpiffeId, rustls::Error> {
+        let live = self.live.load();
+        live.clients.verify_client_cert(leaf, intermediates, now)?;
+        workload_of(leaf, live.id.trust_domain())
     }
 
     /// For a service in the mesh: HTTP/2, TLS 1.3, a client certificate of our trust domain required.
