@@ -52,6 +52,7 @@ impl Mesh {
 
 fn person(subject: &str) -> Principal {
     Principal::of_person(Person {
+        issuer: "https://one.example".into(),
         subject: subject.to_owned(),
         person_id: None,
         roles: Vec::new(),
