@@ -18,23 +18,21 @@ use crate::refusal::Refusal;
 pub struct Access;
 
 impl Around for Access {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
-        match granted_context(&request) {
-            Ok(context) => {
-                request.extensions_mut().insert(context);
-                next.run(request).await
-            }
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        match decide(request) {
+            Ok(()) => next.run(request).await,
             Err(refusal) => refuse(refusal),
         }
     }
 }
 
-fn granted_context(request: &Request) -> Result<CallContext, Refusal> {
+fn decide(request: &Request) -> Result<(), Refusal> {
     let context = request.extensions().get::<CallContext>();
     let context = context.ok_or_else(|| Refusal::new(CommonReason::Internal))?;
     let purpose = stated_purpose(request.headers())?.unwrap_or_else(|| context.purpose());
     let granted = grant(context.method(), context.principal(), purpose)?;
-    Ok(context.granted_for(granted, purpose))
+    context.allow(granted, purpose);
+    Ok(())
 }
 
 /// The relationships under which `principal` may make the call: those of every rule that matches.

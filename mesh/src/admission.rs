@@ -82,16 +82,18 @@ impl Admission {
 }
 
 impl Around for Admission {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let place = match self.wants(&request) {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let place = match self.wants(request) {
             Ok(None) => return next.run(request).await,
             Ok(Some(wanted)) => self.take(wanted).await,
             Err(refusal) => Err(refusal),
         };
         match place {
             Ok(place) => {
+                let streams = Call::method_of(request).is_some_and(|method| method.streams_answers);
                 let response = next.run(request).await;
-                response.map(|body| Body::new(Holding::new(body, place)))
+                // A unary call's work is done: who reads its answer slowly keeps no place from those who wait.
+                if streams { response.map(|body| Body::new(Holding::new(body, place))) } else { response }
             }
             Err(refusal) => not_admitted(refusal),
         }

@@ -4,6 +4,7 @@
 
 mod body;
 mod layer;
+mod stranger;
 
 use futures::future::BoxFuture;
 use tonic::Code;
@@ -11,6 +12,7 @@ use tonic::Code;
 use crate::context::{CallContext, Touched};
 
 pub use layer::Audit;
+pub use stranger::AuditStrangers;
 
 /// How an audited call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,8 @@ pub enum Outcome {
     Refused {
         /// gRPC code.
         code: Code,
-        /// `ErrorInfo.reason`.
+        /// `ErrorInfo.reason`. `CREDENTIALS_INVALID+42` for a refused token: 42 more since the event before it were
+        /// refused and are on the trail only here.
         reason: String,
     },
 }

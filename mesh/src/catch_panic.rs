@@ -32,8 +32,8 @@ pub fn log_panics_without_text() {
 pub struct CatchPanic;
 
 impl Around for CatchPanic {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let call = Call::of(&request).cloned();
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let call = Call::of(request).cloned();
         // Nothing of the request is looked at after a panic, so no broken invariant can be seen.
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response.map(|body| Body::new(Caught { body: Some(body), call })),

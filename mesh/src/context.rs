@@ -1,7 +1,7 @@
 //! The context of one call: who, what, how long, for what purpose, and whom it touched. First argument
 //! of every use case and finder. It must not know any domain, store or transport.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use caremesh_kernel::{EpisodeId, PersonId};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::identity::SpiffeId;
 use crate::policy::{MethodPolicy, Purpose, Relationship};
 use crate::principal::Principal;
+use crate::telemetry::TraceParent;
 
 /// What was done to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,8 +111,8 @@ pub struct CallParts {
     pub granted: Vec<Relationship>,
     /// When the answer is due.
     pub deadline: Deadline,
-    /// W3C `traceparent`, to be kept in outbox and process rows.
-    pub trace_parent: Option<String>,
+    /// The span of the call, to be kept in outbox and process rows.
+    pub trace_parent: Option<TraceParent>,
     /// The person a step concerns that runs without that person's token: audited, never authority.
     pub on_behalf_of: Option<PersonId>,
     /// The care episode the call belongs to.
@@ -122,13 +123,21 @@ pub struct CallParts {
 
 /// The context of one call. A cheap clone, so that it can enter an owned transaction.
 #[derive(Clone, Debug)]
-pub struct CallContext(Arc<CallParts>);
+pub struct CallContext(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: CallParts,
+    /// What access has decided, beside the parts that it was not known with: a second copy of them all for these two
+    /// would be half the cost of the layers that make it.
+    access: OnceLock<(Vec<Relationship>, Purpose)>,
+}
 
 impl CallContext {
     /// A context of these parts. The server stack makes one per call; tests and workers make their own.
     #[must_use]
     pub fn new(parts: CallParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Shared { parts, access: OnceLock::new() }))
     }
 
     /// The context of work that no caller waits for: `name` (`expire_holds`) of the service that is
@@ -155,98 +164,103 @@ impl CallContext {
         })
     }
 
-    /// The same call, allowed under these relationships for this purpose. Only access says so.
-    pub(crate) fn granted_for(&self, granted: Vec<Relationship>, purpose: Purpose) -> Self {
-        Self::new(CallParts { granted, purpose, ..(*self.0).clone() })
+    /// The call is allowed under these relationships for this purpose. Only access says so, and once.
+    pub(crate) fn allow(&self, granted: Vec<Relationship>, purpose: Purpose) {
+        let first = self.0.access.set((granted, purpose));
+        debug_assert!(first.is_ok(), "access is decided once");
+    }
+
+    fn parts(&self) -> CallParts {
+        CallParts { granted: self.granted().to_vec(), purpose: self.purpose(), ..self.0.parts.clone() }
     }
 
     /// The same call, continued under the trace that a stored row carries.
     #[must_use]
     pub fn with_trace_parent(&self, trace_parent: Option<String>) -> Self {
-        Self::new(CallParts { trace_parent, ..(*self.0).clone() })
+        Self::new(CallParts { trace_parent: trace_parent.map(Into::into), ..self.parts() })
     }
 
     /// The same call, made for this person: who a stored row names.
     #[must_use]
     pub fn with_on_behalf_of(&self, on_behalf_of: Option<PersonId>) -> Self {
-        Self::new(CallParts { on_behalf_of, ..(*self.0).clone() })
+        Self::new(CallParts { on_behalf_of, ..self.parts() })
     }
 
     /// The same call, joined to an episode (one that was just minted, or a stored row's).
     #[must_use]
     pub fn with_episode(&self, episode_id: Option<EpisodeId>) -> Self {
-        Self::new(CallParts { episode_id, ..(*self.0).clone() })
+        Self::new(CallParts { episode_id, ..self.parts() })
     }
 
     /// Who calls.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.0.principal
+        &self.0.parts.principal
     }
 
     /// Id of this one call in logs and audit.
     #[must_use]
     pub fn call_id(&self) -> &str {
-        &self.0.call_id
+        &self.0.parts.call_id
     }
 
     /// The called method's policy.
     #[must_use]
     pub fn method(&self) -> &MethodPolicy {
-        &self.0.method
+        &self.0.parts.method
     }
 
     /// For what the data is used.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
-        self.0.purpose
+        self.0.access.get().map_or(self.0.parts.purpose, |(_, purpose)| *purpose)
     }
 
     /// The relationships under which this caller may see records: to be resolved into a scope.
     #[must_use]
     pub fn granted(&self) -> &[Relationship] {
-        &self.0.granted
+        self.0.access.get().map_or(&self.0.parts.granted, |(granted, _)| granted)
     }
 
     /// When the answer is due.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        self.0.deadline
+        self.0.parts.deadline
     }
 
     /// W3C `traceparent` of the call, for rows that are worked on later.
     #[must_use]
     pub fn trace_parent(&self) -> Option<String> {
-        self.0.trace_parent.clone()
+        self.0.parts.trace_parent.as_ref().map(TraceParent::to_text)
     }
 
     /// The person a step concerns that runs without that person's token. Data, never authority.
     #[must_use]
     pub fn on_behalf_of(&self) -> Option<PersonId> {
-        self.0.on_behalf_of
+        self.0.parts.on_behalf_of
     }
 
     /// The care episode the call belongs to, if the caller named one.
     #[must_use]
     pub fn episode_id(&self) -> Option<EpisodeId> {
-        self.0.episode_id
+        self.0.parts.episode_id
     }
 
     /// Reports a record that this call has touched. Say it before the answer goes out.
     pub fn touched(&self, fact: Touched) {
-        self.0.facts.add(fact);
+        self.0.parts.facts.add(fact);
     }
 
     /// Where this call's touched records are held.
     #[must_use]
     pub fn facts(&self) -> &Facts {
-        &self.0.facts
+        &self.0.parts.facts
     }
 
     /// Takes what was reported so far, to commit it in the transaction of the change itself.
     #[must_use]
     pub fn take_touched(&self) -> Vec<Touched> {
-        self.0.facts.take()
+        self.0.parts.facts.take()
     }
 }
 

@@ -35,8 +35,8 @@ impl EndStreams {
 }
 
 impl Around for EndStreams {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let streams = Call::method_of(&request).is_some_and(|method| method.streams_answers);
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let streams = Call::method_of(request).is_some_and(|method| method.streams_answers);
         let response = next.run(request).await;
         if !streams {
             return response;

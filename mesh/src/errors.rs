@@ -42,8 +42,8 @@ impl Default for Undeclared {
 pub struct Errors(pub Undeclared);
 
 impl Around for Errors {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let method = Call::method_of(&request).filter(|method| !method.is_infrastructure());
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let method = Call::method_of(request).filter(|method| !method.is_infrastructure());
         let response = next.run(request).await;
         let Some(method) = method else { return response };
         if let Some(mended) = mended(&method, response.headers(), self.0) {

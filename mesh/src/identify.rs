@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::layer::{Around, Next, Request, Response, refuse};
-use crate::principal::Authenticator;
+use crate::principal::{Authenticator, Credentials};
 
 /// The layer.
 pub struct Identify(Arc<dyn Authenticator>);
@@ -17,12 +17,11 @@ impl Identify {
 }
 
 impl Around for Identify {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let (mut parts, body) = request.into_parts();
-        match self.0.authenticate(&parts).await {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        match self.0.caller(Credentials::of(request)).await {
             Ok(principal) => {
-                parts.extensions.insert(principal);
-                next.run(Request::from_parts(parts, body)).await
+                request.extensions_mut().insert(principal);
+                next.run(request).await
             }
             Err(refusal) => refuse(refusal),
         }

@@ -21,15 +21,17 @@ pub type Request = http::Request<Body>;
 pub type Response = http::Response<Body>;
 
 /// A layer: does something before and after the rest of the stack, or answers itself.
+///
+/// The request is lent, not given: moved through ten layers by value it would be copied twenty times.
 pub trait Around: Send + Sync + 'static {
     /// Answers `request`, with or without `next`. A refusal is an answer; nothing here can fail.
-    fn around<N: Next>(&self, request: Request, next: N) -> impl Future<Output = Response> + Send;
+    fn around<N: Next>(&self, request: &mut Request, next: N) -> impl Future<Output = Response> + Send;
 }
 
 /// The rest of the stack, for one request.
-pub trait Next: Send + 'static {
-    /// Runs it.
-    fn run(self, request: Request) -> impl Future<Output = Response> + Send;
+pub trait Next: Send {
+    /// Runs it. It takes the request's parts and leaves an empty one.
+    fn run(self, request: &mut Request) -> impl Future<Output = Response> + Send;
 }
 
 /// Makes a tower layer of an [`Around`].
@@ -83,27 +85,100 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let layer = Arc::clone(&self.0);
         Box::pin(async move {
             let (around, inner) = &*layer;
-            Ok(around.around(request, Rest(inner.clone())).await)
+            Ok(around.around(&mut request, Rest(inner)).await)
         })
     }
 }
 
-struct Rest<S>(S);
+struct Rest<'a, S>(&'a S);
 
-impl<S> Next for Rest<S>
+impl<S> Next for Rest<'_, S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    async fn run(self, request: Request) -> Response {
-        match self.0.oneshot(request).await {
+    async fn run(self, request: &mut Request) -> Response {
+        match self.0.clone().oneshot(std::mem::take(request)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+}
+
+/// A stack of [`Around`]s that is one future: each layer holds the one further in, instead of a box.
+pub trait Handle: Send + Sync + 'static {
+    /// Answers the request, and leaves an empty one.
+    fn handle(&self, request: &mut Request) -> impl Future<Output = Response> + Send;
+}
+
+impl<A: Around, H: Handle> Handle for Surrounded<A, H> {
+    fn handle(&self, request: &mut Request) -> impl Future<Output = Response> + Send {
+        let (around, inner) = &*self.0;
+        around.around(request, Within(inner))
+    }
+}
+
+struct Within<'a, H>(&'a H);
+
+impl<H: Handle> Next for Within<'_, H> {
+    fn run(self, request: &mut Request) -> impl Future<Output = Response> + Send {
+        self.0.handle(request)
+    }
+}
+
+/// The innermost of such a stack: any service.
+#[derive(Debug)]
+pub struct Innermost<S>(pub S);
+
+impl<S> Handle for Innermost<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn handle(&self, request: &mut Request) -> impl Future<Output = Response> + Send {
+        Rest(&self.0).run(request)
+    }
+}
+
+/// Makes a service of such a stack: from here inwards a call is one future in one box.
+#[derive(Clone, Copy, Debug)]
+pub struct OneFuture;
+
+impl<H> Layer<H> for OneFuture {
+    type Service = Boxed<H>;
+
+    fn layer(&self, inner: H) -> Boxed<H> {
+        Boxed(Arc::new(inner))
+    }
+}
+
+/// The service of [`OneFuture`].
+#[derive(Debug)]
+pub struct Boxed<H>(Arc<H>);
+
+impl<H> Clone for Boxed<H> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<H: Handle> Service<Request> for Boxed<H> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    // A stack of ours is always ready: what must wait, waits inside the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let stack = Arc::clone(&self.0);
+        Box::pin(async move { Ok(stack.handle(&mut request).await) })
     }
 }
 

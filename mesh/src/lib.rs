@@ -9,11 +9,12 @@
 //! 5. admission: before any work is spent on a call that will be shed
 //! 6. end of streams: told when the server stops
 //! 7. deadline: covers identity and audit too, which may wait for a key set or a disk
-//! 8. identity: who calls
-//! 9. audit: outside access, so that refusals are events too
-//! 10. access: may they
-//! 11. errors: what the handler may answer with
-//! 12. `accept(request)?`, then the handler
+//! 8. audit of strangers: outside identity, so that refused tokens are events too
+//! 9. identity: who calls
+//! 10. audit: outside access, so that refusals are events too
+//! 11. access: may they
+//! 12. errors: what the handler may answer with
+//! 13. `accept(request)?`, then the handler
 //!
 //! # The client stack, outermost first (`client.rs` is the only place that orders it)
 //!

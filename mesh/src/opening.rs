@@ -53,7 +53,7 @@ impl Opening {
 }
 
 impl Around for Opening {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
         let Some(id) = request.extensions().get::<CallId>().cloned() else {
             // The trace layer is missing; every layer further in refuses a call that was not opened.
             return next.run(request).await;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use caremesh_kernel::PersonId;
 use futures::future::BoxFuture;
+use http::HeaderMap;
 use secrecy::SecretString;
 
 use crate::identity::SpiffeId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::tls::Peer;
 
 /// Who makes a call. A cheap clone.
 #[derive(Clone, Debug, Default)]
@@ -120,14 +122,46 @@ impl Principal {
     }
 }
 
-/// Finds out who makes a call from its headers and its connection. The identity layer calls it once per
-/// request; no credentials at all is [`Principal::anonymous`], bad ones are a refusal.
+/// What a call shows of its caller: its headers, and who is at the other end of its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// The token is among them.
+    pub headers: &'a HeaderMap,
+    /// None only where nobody accepted a connection.
+    pub peer: Option<&'a Peer>,
+}
+
+impl<'a> Credentials<'a> {
+    /// Those of a request as the accept loop hands it over.
+    #[must_use]
+    pub fn of<B>(request: &'a http::Request<B>) -> Self {
+        Self { headers: request.headers(), peer: request.extensions().get() }
+    }
+}
+
+/// Finds out who makes a call. No credentials at all is [`Principal::anonymous`], bad ones are a refusal.
 pub trait Authenticator: Send + Sync + 'static {
-    /// The caller of the request with these parts. The connection's peer is in the extensions.
-    fn authenticate<'a>(
-        &'a self,
-        parts: &'a http::request::Parts,
-    ) -> BoxFuture<'a, Result<Principal, Refusal>>;
+    /// The caller, when that can be told without waiting: nearly always, because tokens are remembered. None: ask
+    /// [`Authenticator::authenticate`].
+    fn known(&self, _credentials: Credentials<'_>) -> Option<Principal> {
+        None
+    }
+
+    /// The caller with these credentials.
+    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Principal, Refusal>>;
+}
+
+impl dyn Authenticator {
+    /// The caller with these credentials, asked in the cheapest way. The identity layer does so once per call.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn caller(&self, credentials: Credentials<'_>) -> Result<Principal, Refusal> {
+        match self.known(credentials) {
+            Some(principal) => Ok(principal),
+            None => self.authenticate(credentials).await,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tower::{Service, ServiceBuilder};
 use crate::access::Access;
 use crate::admin::{self, RenderMetrics};
 use crate::admission::Admission;
-use crate::audit::{Audit, AuditSink};
+use crate::audit::{Audit, AuditSink, AuditStrangers};
 use crate::catch_panic::CatchPanic;
 use crate::config::{ConfigError, ServerConfig};
 use crate::connections;
@@ -27,7 +27,7 @@ use crate::draining::EndStreams;
 use crate::errors::Errors;
 use crate::health::{Health, Probe};
 use crate::identify::Identify;
-use crate::layer::{AroundLayer, Request};
+use crate::layer::{AroundLayer, Innermost, OneFuture, Request};
 use crate::lifecycle::{Drained, Lifecycle};
 use crate::opening::Opening;
 use crate::policy::{ContractError, ContractPolicy};
@@ -192,6 +192,8 @@ fn stack(
         // Outermost, so that every answer below is seen, refusals and panics included.
         .layer(TraceLayer::server(&parts.name))
         .layer(MetricsLayer::server(&parts.name, paths.iter().map(String::as_str)))
+        // From here inwards a call is one future, not one in a box at every layer.
+        .layer(OneFuture)
         // Before anything that asks which method this is, or when the call came.
         .layer(AroundLayer::new(Opening::new(contract)))
         // Inside trace, so that the panic has its ids; outside all that may panic, the layers included.
@@ -202,13 +204,15 @@ fn stack(
         .layer(AroundLayer::new(EndStreams::new(connections.clone(), stream_grace)))
         // Outside identity and audit: fetching keys and committing facts take time out of the same budget.
         .layer(AroundLayer::new(EnforceDeadline))
+        // Outside identity, because a refused token is an event too, and goes no further than there.
+        .layer(AroundLayer::new(AuditStrangers::new(Arc::clone(&parts.audit))))
         .layer(AroundLayer::new(Identify::new(Arc::clone(&parts.authenticator))))
         // Inside identity, because an event names its caller; outside access, so that refusals are events.
         .layer(AroundLayer::new(Audit::new(Arc::clone(&parts.audit))))
         .layer(AroundLayer::new(Access))
         // Innermost, so that it judges the handler's errors and not the refusals of the layers above.
         .layer(AroundLayer::new(Errors::default()))
-        .service(routes)
+        .service(Innermost(routes))
 }
 
 /// The part of the contract that this server serves: a method of another service is unknown here.

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use caremesh_mesh::layer::{Around, Next, Request, Response};
-use caremesh_mesh::principal::{Authenticator, Principal};
+use caremesh_mesh::principal::{Authenticator, Credentials, Principal};
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
-use http::request::Parts;
 
 use super::route::Routed;
 use crate::refuse::answer_unread;
@@ -18,23 +17,22 @@ use crate::refuse::answer_unread;
 pub(crate) struct Authenticate(pub(crate) Arc<dyn Authenticator>);
 
 impl Around for Authenticate {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
-        let (mut parts, body) = request.into_parts();
-        match self.identify(&mut parts).await {
-            Ok(()) => next.run(Request::from_parts(parts, body)).await,
-            Err(refusal) => answer_unread(body, refusal),
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        match self.identify(request).await {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => answer_unread(std::mem::take(request.body_mut()), refusal),
         }
     }
 }
 
 impl Authenticate {
-    async fn identify(&self, parts: &mut Parts) -> Result<(), Refusal> {
-        let principal = self.0.authenticate(parts).await?;
+    async fn identify(&self, request: &mut Request) -> Result<(), Refusal> {
+        let principal = self.0.caller(Credentials::of(request)).await?;
         if is_known(&principal) {
-            parts.extensions.insert(principal);
+            request.extensions_mut().insert(principal);
             return Ok(());
         }
-        let anyone = parts.extensions.get::<Routed>().is_some_and(|Routed(route)| route.anyone);
+        let anyone = request.extensions().get::<Routed>().is_some_and(|Routed(route)| route.anyone);
         if anyone { Ok(()) } else { Err(Refusal::new(CommonReason::CredentialsMissing)) }
     }
 }

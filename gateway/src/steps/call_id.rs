@@ -11,7 +11,7 @@ use http::HeaderValue;
 pub(crate) struct ShowCallId;
 
 impl Around for ShowCallId {
-    async fn around<N: Next>(&self, request: Request, next: N) -> Response {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
         let id = request.extensions().get::<CallId>().cloned();
         let mut response = next.run(request).await;
         if let Some(value) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {

@@ -22,10 +22,10 @@ pub(crate) struct Deadlines {
 }
 
 impl Around for Deadlines {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
-        let deadline = match self.due(&request) {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let deadline = match self.due(request) {
             Ok(deadline) => deadline,
-            Err(refusal) => return answer_unread(request.into_body(), refusal),
+            Err(refusal) => return answer_unread(std::mem::take(request.body_mut()), refusal),
         };
         request.extensions_mut().insert(deadline);
         match tokio::time::timeout_at(deadline.instant(), next.run(request)).await {

@@ -20,7 +20,7 @@ use crate::principal::Principal;
 use crate::reason::CommonReason;
 use crate::refusal::Refusal;
 use crate::status::Answer;
-use crate::telemetry::trace_parent;
+use crate::telemetry::TraceParent;
 
 /// The layer.
 #[derive(Clone)]
@@ -37,8 +37,9 @@ impl Audit {
 }
 
 impl Around for Audit {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
-        let Some(context) = open_context(&request) else {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let principal = request.extensions().get::<Principal>().cloned();
+        let Some(context) = principal.and_then(|principal| context_of(request, principal)) else {
             return refuse(Refusal::new(CommonReason::Internal));
         };
         request.extensions_mut().insert(context.clone());
@@ -51,19 +52,19 @@ impl Around for Audit {
 }
 
 /// The context before access has granted anything. None: a layer further out is missing.
-fn open_context(request: &Request) -> Option<CallContext> {
+pub(super) fn context_of(request: &Request, principal: Principal) -> Option<CallContext> {
     let call = Call::of(request)?;
     let method = call.method.clone()?;
     // A purpose that cannot be read is refused by access; the event then says the default.
     let stated = stated_purpose(request.headers()).ok().flatten();
     Some(CallContext::new(CallParts {
         call_id: call.id.to_string(),
-        principal: request.extensions().get::<Principal>()?.clone(),
+        principal,
         purpose: stated.unwrap_or(method.default_purpose),
         method,
         granted: Vec::new(),
         deadline: *request.extensions().get::<Deadline>()?,
-        trace_parent: trace_parent(),
+        trace_parent: TraceParent::present(),
         on_behalf_of: on_behalf_of(request.headers()),
         episode_id: episode(request.headers()),
         facts: Facts::default(),
@@ -72,7 +73,7 @@ fn open_context(request: &Request) -> Option<CallContext> {
 
 /// How the call was refused, if the answer is a refusal. Streams end with theirs in the trailers; what
 /// they showed before that is on record already.
-fn refused_outcome(headers: &HeaderMap) -> Option<Outcome> {
+pub(super) fn refused_outcome(headers: &HeaderMap) -> Option<Outcome> {
     let status = Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)?;
     Some(Outcome::Refused { code: status.code(), reason: Answer::of(&status).reason })
 }
@@ -143,7 +144,7 @@ fn unreported(context: &CallContext) {
     );
 }
 
-fn lost(context: &CallContext) {
+pub(super) fn lost(context: &CallContext) {
     let method = context.method().path.as_str();
     metrics::counter!("caremesh_audit_lost_total", "method" => method.to_owned()).increment(1);
     tracing::error!(call.id = context.call_id(), rpc.method = method, "an audit event could not be written");

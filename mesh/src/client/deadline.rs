@@ -25,7 +25,7 @@ impl GiveDeadline {
 }
 
 impl Around for GiveDeadline {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
         let given = request.extensions().get::<Deadline>().copied();
         let header = given.and_then(|deadline| deadline.to_header(self.margin));
         let (Some(given), Some(header)) = (given, header) else {

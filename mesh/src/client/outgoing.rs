@@ -45,8 +45,8 @@ impl Outgoing {
 }
 
 impl Around for Outgoing {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
-        match self.prepare(&mut request) {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        match self.prepare(request) {
             Ok(()) => next.run(request).await,
             Err(refusal) => refuse(refusal),
         }

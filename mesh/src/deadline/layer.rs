@@ -1,4 +1,4 @@
-//! Enforces deadlines: the caller's, cut to what the contract allows, over the answer's head and its
+//! Enforces deadlines: the caller's, cut to what the contract allows, over the answer's head and, of a stream, its
 //! whole body. tonic's own timeout covers the head only and answers CANCELLED. Counts from the call's
 //! arrival, so that time in the admission queue is not given twice.
 
@@ -33,8 +33,8 @@ pub fn of_caller(headers: &HeaderMap, arrived: Instant) -> Result<Option<Deadlin
 pub struct EnforceDeadline;
 
 impl Around for EnforceDeadline {
-    async fn around<N: Next>(&self, mut request: Request, next: N) -> Response {
-        let deadline = match due(&request) {
+    async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
+        let deadline = match due(request) {
             Ok(deadline) => deadline,
             Err(refusal) => return refuse(refusal),
         };
@@ -42,7 +42,10 @@ impl Around for EnforceDeadline {
             return refuse(Refusal::new(CommonReason::Deadline));
         }
         request.extensions_mut().insert(deadline);
+        let streams = Call::method_of(request).is_some_and(|method| method.streams_answers);
         match tokio::time::timeout_at(deadline.instant(), next.run(request)).await {
+            // The one message of a unary answer is there: its body has nothing left to wait for.
+            Ok(response) if !streams => response,
             Ok(response) => response.map(|body| Body::new(TimedBody::new(body, deadline))),
             Err(_) => refuse(Refusal::new(CommonReason::Deadline)),
         }

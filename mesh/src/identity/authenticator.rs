@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use caremesh_kernel::Clock;
 use futures::future::{BoxFuture, FutureExt};
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, header};
 
 use super::{
     IdentityConfig, IdentityError,
     token::{Fault, Tokens},
 };
 use crate::{
-    principal::{Authenticator, Principal},
+    principal::{Authenticator, Credentials, Principal},
     reason::CommonReason,
     refusal::Refusal,
     tls::Peer,
@@ -51,8 +51,18 @@ impl Identity {
 }
 
 impl Authenticator for Identity {
-    fn authenticate<'a>(&'a self, parts: &'a Parts) -> BoxFuture<'a, Result<Principal, Refusal>> {
-        self.caller(&parts.headers, parts.extensions.get::<Peer>()).boxed()
+    fn known(&self, Credentials { headers, peer }: Credentials<'_>) -> Option<Principal> {
+        match bearer(headers).ok()? {
+            Some(token) => self.tokens.remembered(token).map(|person| through(person, peer)),
+            None => Some(through(Principal::anonymous(), peer)),
+        }
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        Credentials { headers, peer }: Credentials<'a>,
+    ) -> BoxFuture<'a, Result<Principal, Refusal>> {
+        self.caller(headers, peer).boxed()
     }
 }
 

@@ -30,7 +30,7 @@ pub use init::{LogFormat, Metrics, Telemetry, TelemetryConfig, TelemetryError, i
 pub use metrics::{MethodTable, MetricsLayer};
 pub use observe::{CallError, Observed, ObservedBody};
 pub use redact::Redactor;
-pub use scope::{CallId, CallScope, carried, trace_parent};
+pub use scope::{CallId, CallScope, TraceParent, carried, trace_parent};
 pub use trace::TraceLayer;
 pub use work::{Work, db_span};
 pub(crate) use {propagation::set_trace_parent, trace::set_call_id};

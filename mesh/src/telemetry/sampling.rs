@@ -10,7 +10,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, SamplingDecision, SamplingResult, ShouldSample,
 };
-use tracing::{Metadata, Subscriber, subscriber::Interest};
+use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{Layer, filter::Targets, layer::Context as LayerContext};
 
 use super::scope::CallScope;
@@ -84,7 +84,7 @@ impl ShouldSample for ScopeSampler {
     }
 }
 
-/// Lets a span exist only where it will be kept, and only our own: other crates' spans may hold SQL
+/// Lets a span (all of ours are of level INFO) exist only where it will be kept, and only our own: other crates' spans may hold SQL
 /// text or headers, and the exporter's own transport would trace itself. A layer of the whole stack
 /// and not a filter of one: a span that only filters turn away is still made and stored.
 ///
@@ -109,6 +109,12 @@ impl<S: Subscriber> Layer<S> for Admitted {
             (true, true) => Interest::sometimes(),
             _ => Interest::never(),
         }
+    }
+
+    // Without it nothing is too fine to be asked about: the filters of the layers further in give no hint.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let logged = Layer::<S>::max_level_hint(&self.logged);
+        logged.map(|logged| logged.max(LevelFilter::INFO))
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: LayerContext<'_, S>) -> bool {

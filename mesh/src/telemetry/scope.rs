@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use tokio::task::futures::TaskLocalFuture;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -27,6 +28,13 @@ impl CallId {
         let fits = !text.is_empty() && text.len() <= Self::LONGEST;
         let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         (fits && clean).then(|| Self(text.into()))
+    }
+
+    /// A new one. From the generator of trace ids, which is seeded once per thread: the system's would cost a call of
+    /// the kernel each time, and this is no secret.
+    pub(super) fn fresh() -> Self {
+        let drawn = RandomIdGenerator::default().new_trace_id().to_bytes();
+        uuid::Builder::from_random_bytes(drawn).into_uuid().into()
     }
 
     /// The id as text.
@@ -137,11 +145,46 @@ pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
     }
 }
 
+/// Where a trace goes on: a span of this process, or what a stored row says. Written as text only when somebody
+/// asks, which most calls never do. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct TraceParent(Origin);
+
+#[derive(Clone, Debug)]
+enum Origin {
+    Span(SpanContext),
+    Text(Arc<str>),
+}
+
+impl TraceParent {
+    /// Of the present span. None outside a call.
+    #[must_use]
+    pub fn present() -> Option<Self> {
+        present_span().map(|span| Self(Origin::Span(span)))
+    }
+
+    /// As W3C `traceparent`.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match &self.0 {
+            Origin::Span(span) => propagation::render(span),
+            Origin::Text(text) => text.to_string(),
+        }
+    }
+}
+
+impl From<String> for TraceParent {
+    /// What a stored row says; it is read when a call is made with it.
+    fn from(text: String) -> Self {
+        Self(Origin::Text(text.into()))
+    }
+}
+
 /// W3C `traceparent` of the present span, for a row or a call that continues the trace. None outside a
 /// call.
 #[must_use]
 pub fn trace_parent() -> Option<String> {
-    present_span().map(|span| propagation::render(&span))
+    TraceParent::present().map(|parent| parent.to_text())
 }
 
 /// The innermost span of a sampled call; the scope's own ids otherwise.

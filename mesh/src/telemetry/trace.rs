@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use caremesh_kernel::{IdSource, SystemIds};
 use http::{HeaderMap, HeaderName, Request, Response};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tonic::Code;
@@ -171,7 +170,7 @@ fn own_context(span: &Span, scope: &CallScope) -> SpanContext {
 fn call_id<B>(side: Side, request: &mut Request<B>) -> CallId {
     let theirs = request.headers().get(CALL_ID).filter(|_| side == Side::Server);
     let theirs = theirs.and_then(|value| CallId::parse(value.to_str().ok()?));
-    let call_id = theirs.unwrap_or_else(|| SystemIds.uuid().into());
+    let call_id = theirs.unwrap_or_else(CallId::fresh);
     if side == Side::Edge {
         set_call_id(request.headers_mut(), &call_id);
     }

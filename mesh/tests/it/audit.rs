@@ -1,6 +1,7 @@
 //! The trail: reads before their answer, refusals, and health data that nobody accounted for.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use caremesh_mesh::{CommonReason, Touched};
 
@@ -83,4 +84,31 @@ async fn each_message_of_a_stream_leaves_after_its_facts() {
     let (said, ended) = world.client.watch("WatchHealth", "one two", &[]).await;
     assert_eq!(said, Vec::<String>::new(), "a message that nobody accounted for does not leave");
     assert!(ended.expect_err("withheld").is(CommonReason::Internal));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_an_event_of_nobody() {
+    let world = World::new().await;
+    let refused = world.client.ask("Ask", "ok", &[("test-forged", "1")]).await.expect_err("refused");
+    assert!(refused.is(CommonReason::CredentialsInvalid));
+    assert_eq!(world.trail.events(), [event("Ask", "anonymous", "CREDENTIALS_INVALID", vec![])]);
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_tokens_does_not_fill_the_trail_and_is_counted_there() {
+    let world = World::new().await;
+    let forge = async |times: usize| {
+        for _ in 0..times {
+            world.client.ask("Ask", "ok", &[("test-forged", "1")]).await.expect_err("refused");
+        }
+    };
+    forge(300).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    forge(1).await;
+    let events = world.trail.events();
+    assert!((60..=75).contains(&events.len()), "{} events", events.len());
+    let told =
+        |event: &Event| event.outcome.split_once('+').map_or(0, |(_, more)| more.parse().expect("a count"));
+    let left_out: usize = events.iter().map(told).sum();
+    assert_eq!(events.len() + left_out, 301, "each is an event, or counted in one");
 }

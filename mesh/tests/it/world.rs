@@ -13,6 +13,7 @@ use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::health::Probe as HealthProbe;
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Role;
+use caremesh_mesh::principal::Credentials;
 use caremesh_mesh::server::{Running, ServerBuilder, ServerParts, Transport};
 use caremesh_mesh::status::Answer;
 use caremesh_mesh::tls::Peer;
@@ -21,7 +22,6 @@ use caremesh_mesh::{
 };
 use futures::future::{BoxFuture, FutureExt as _};
 use http::Uri;
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http_body_util::Full;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
@@ -92,12 +92,12 @@ pub(crate) struct Believer {
 }
 
 impl Authenticator for Believer {
-    fn authenticate<'a>(&'a self, parts: &'a Parts) -> BoxFuture<'a, Result<Principal, Refusal>> {
+    fn authenticate<'a>(&'a self, caller: Credentials<'a>) -> BoxFuture<'a, Result<Principal, Refusal>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let address = parts.extensions.get::<Peer>().and_then(Peer::address);
+        let address = caller.peer.and_then(Peer::address);
         self.peers.lock().expect("the peers").extend(address);
         async move {
-            let said = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+            let said = |name: &str| caller.headers.get(name).and_then(|value| value.to_str().ok());
             if let Some(delay) = said("test-slow-ms") {
                 tokio::time::sleep(Duration::from_millis(delay.parse().expect("a number"))).await;
             }
@@ -107,7 +107,7 @@ impl Authenticator for Believer {
             let principal = said("test-role").map_or_else(Principal::anonymous, person_with);
             let service =
                 said("test-service").map(|name| SpiffeId::new("caremesh.local", name).expect("a name"));
-            let peer = parts.extensions.get::<Peer>().and_then(Peer::workload).cloned();
+            let peer = caller.peer.and_then(Peer::workload).cloned();
             Ok(match service.or(peer) {
                 Some(workload) => principal.through(workload),
                 None => principal,
