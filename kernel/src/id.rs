@@ -73,6 +73,34 @@ register! {
     AuditEvent AuditEventId "aud";
     /// One event in an outbox.
     OutboxEvent OutboxEventId "obx";
+    /// A medicinal product as it is sold: brand, strength, form and pack.
+    Product ProductId "prd";
+    /// A branch of a pharmacy.
+    Branch BranchId "brn";
+    /// A lot of a product in the stock of a branch.
+    Lot LotId "lot";
+    /// A reservation of stock.
+    Reservation ReservationId "rsv";
+    /// A prescription.
+    Prescription PrescriptionId "rx";
+    /// One item of a prescription.
+    PrescriptionItem PrescriptionItemId "rxi";
+    /// An upload ticket and the document it brings.
+    Upload UploadId "upl";
+    /// A safety check of medicines for one person.
+    SafetyCheck SafetyCheckId "sfc";
+    /// A medication order.
+    Order OrderId "ord";
+    /// A parcel: the part of an order that is dispensed and handed over together.
+    Parcel ParcelId "pcl";
+    /// What a parcel dispensed, ready to be claimed.
+    Dispense DispenseId "dsp";
+    /// A return of dispensed goods.
+    Return ReturnId "rtn";
+    /// A payment at a payment provider.
+    Payment PaymentId "pay";
+    /// A refill plan.
+    RefillPlan RefillPlanId "rfp";
 }
 
 /// Why a text is not an id of the wanted kind.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use caremesh_proto::options::v1::CommonReason;
+pub use caremesh_proto::pharmacy::v1::PharmacyReason;
 pub use caremesh_proto::policy::v1::PolicyReason;
 use tonic::Code;
 
@@ -57,6 +58,7 @@ macro_rules! reason_enum {
 
 // Here, because neither the trait nor the enums belong to the crate of a service.
 reason_enum!(CommonReason, "caremesh.options.v1.CommonReason");
+reason_enum!(PharmacyReason, "caremesh.pharmacy.v1.PharmacyReason");
 reason_enum!(PolicyReason, "caremesh.policy.v1.PolicyReason");
 
 /// The reasons of the compiled-in contract. A contract without them cannot be built: the tests of the
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_reason_enum_of_the_contract_can_be_refused_with() {
-        assert_eq!(REASONS.enums(), [CommonReason::ENUM, PolicyReason::ENUM]);
+        assert_eq!(REASONS.enums(), [CommonReason::ENUM, PharmacyReason::ENUM, PolicyReason::ENUM]);
         assert_eq!(PolicyReason::PlanNotOnSale.policy().domain, "policy.caremesh");
     }
 

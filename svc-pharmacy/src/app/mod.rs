@@ -1,0 +1,36 @@
+//! What svc-pharmacy does, one file per use case: authorise → load → decide → save expecting a version → outbox → commit.
+//! Every use case takes the call's context first. It knows no Status.
+
+use std::sync::Arc;
+
+use caremesh_db::Db;
+use caremesh_db::keys::{PersonKeys, Secrets};
+use caremesh_kernel::{Clock, IdSource};
+
+use crate::clients::PolicyClient;
+
+mod error;
+pub mod list_access;
+pub mod list_events;
+mod once;
+mod scope;
+
+pub use error::Error;
+pub use once::Once;
+
+/// What every use case works with. A cheap clone.
+#[derive(Clone)]
+pub struct App {
+    /// The store.
+    pub(crate) db: Db,
+    /// Prices, holds and persons.
+    pub(crate) policy: PolicyClient,
+    /// The service's own keys: blind look-ups and seals.
+    pub(crate) secrets: Secrets,
+    /// The data keys of persons, in a store of their own.
+    pub(crate) keys: PersonKeys,
+    /// Gives reads their instant; writes take theirs from their transaction.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Gives new records their ids.
+    pub(crate) ids: Arc<dyn IdSource>,
+}

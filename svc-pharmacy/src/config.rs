@@ -1,0 +1,124 @@
+//! The settings of svc-pharmacy, documented and checked once. Where they come from (file, environment, flags) is the
+//! binary's business.
+
+use std::path::PathBuf;
+
+use caremesh_db::Config as DbConfig;
+use caremesh_mesh::client::ClientConfig;
+use caremesh_mesh::config::ServerConfig;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+/// How svc-pharmacy runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The service's own database: `sqlite:///file.db` or `postgres://…`. Secret: it may hold a password.
+    pub database_url: SecretString,
+    /// The store of data keys, apart from the database and with shorter-lived backups.
+    pub keys_url: SecretString,
+    /// File of the key-encryption keys; made with mode 0600 when it is not there.
+    pub key_file: PathBuf,
+    /// File of the key that signs checkpoints of the audit trail; made when it is not there.
+    pub audit_key_file: PathBuf,
+    /// File to which checkpoints are published: outside the database, where its administrators cannot write.
+    pub audit_checkpoint_file: PathBuf,
+    /// Where svc-policy serves gRPC, `https://host:port`: prices, holds and persons come from there.
+    pub policy_address: String,
+    /// How svc-policy is called.
+    #[serde(default)]
+    pub client: ClientConfig,
+    /// How payments are taken.
+    #[serde(default)]
+    pub payments: PaymentConfig,
+    /// Connections for reading, 1 to 1,000.
+    #[serde(default = "default_read_connections")]
+    pub read_connections: u32,
+    /// Connections for writing on PostgreSQL, 1 to 1,000.
+    #[serde(default = "default_write_connections")]
+    pub write_connections: u32,
+    /// Milliseconds between two sweeps of expired reservations, 100 to 3,600,000. Correctness does not wait for them.
+    #[serde(default = "default_sweep_ms")]
+    pub sweep_ms: u64,
+    /// Addresses, limits and times of the server.
+    #[serde(default)]
+    pub server: ServerConfig,
+}
+
+fn default_read_connections() -> u32 {
+    8
+}
+
+fn default_write_connections() -> u32 {
+    16
+}
+
+fn default_sweep_ms() -> u64 {
+    30_000
+}
+
+/// How payments are taken.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct PaymentConfig {
+    /// Which provider is asked.
+    #[serde(default)]
+    pub provider: PaymentProvider,
+}
+
+/// Which payment provider is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentProvider {
+    /// The local one, for a demo and for tests: it keeps its book in memory of this process.
+    #[default]
+    Local,
+}
+
+/// A setting that cannot be meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pharmacy.{field}: {rule}")]
+pub struct ConfigError {
+    /// The setting.
+    pub field: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl Config {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.database_url.expose_secret() == self.keys_url.expose_secret() {
+            return Err(ConfigError {
+                field: "keys_url",
+                rule: "must be another database than pharmacy.database_url",
+            });
+        }
+        if !(100..=3_600_000).contains(&self.sweep_ms) {
+            return Err(ConfigError { field: "sweep_ms", rule: "must be 100 to 3600000" });
+        }
+        Ok(())
+    }
+
+    /// The service's own database.
+    #[must_use]
+    pub fn database(&self) -> DbConfig {
+        self.store(&self.database_url)
+    }
+
+    /// The store of data keys.
+    #[must_use]
+    pub fn keys(&self) -> DbConfig {
+        self.store(&self.keys_url)
+    }
+
+    fn store(&self, url: &SecretString) -> DbConfig {
+        let mut config = DbConfig::new(url.expose_secret());
+        config.read_connections = self.read_connections;
+        config.write_connections = self.write_connections;
+        config
+    }
+}

@@ -1,0 +1,1 @@
+//! What svc-pharmacy decides: pure, synchronous, told the time. Knows no transport, no rows, no wire and no clock.

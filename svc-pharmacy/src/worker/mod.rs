@@ -1,0 +1,64 @@
+//! What svc-pharmacy does without being called: telling its outbox, sealing its audit trail, sweeping what has
+//! expired and old idempotency rows. Each part may be repeated and may run on several replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caremesh_db::audit::{CheckpointLog, Sealer, Signer};
+use caremesh_db::feed::Relay;
+use caremesh_mesh::identity::SpiffeId;
+use caremesh_mesh::policy::Purpose;
+use caremesh_mesh::{CallContext, Deadline, Lifecycle};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+/// Time that one round of sweeping may take.
+const ROUND: Duration = Duration::from_secs(30);
+/// Idempotency rows that one round removes at most.
+const PURGED: u32 = 1_000;
+
+/// Starts every worker; they end with the life of the service.
+pub(crate) fn start(
+    app: &App,
+    workload: &SpiffeId,
+    signer: Arc<Signer>,
+    log: CheckpointLog,
+    sweep: Duration,
+    life: &Lifecycle,
+) {
+    let stop = CancellationToken::new();
+    let (ending, told) = (life.ending(), stop.clone());
+    life.spawn(async move {
+        ending.await;
+        told.cancel();
+    });
+    let relay = Relay::new(&app.db, workload.clone());
+    let until = stop.clone();
+    life.spawn(async move { relay.run(until).await });
+    let sealer = Sealer::new(&app.db, workload.clone(), signer, Arc::new(log));
+    let until = stop.clone();
+    life.spawn(async move { sealer.run(until).await });
+    life.spawn(sweeping(app.clone(), workload.clone(), sweep, stop));
+}
+
+async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = stop.cancelled() => return,
+        }
+        let context = |name| {
+            CallContext::for_process(
+                workload.clone(),
+                name,
+                Purpose::Operations,
+                app.ids.uuid(),
+                Deadline::after(ROUND),
+            )
+        };
+        if let Err(error) = app.db.purge_idempotency(&context("purge_idempotency"), PURGED).await {
+            tracing::warn!(error = %error, "old request ids could not be removed; trying again");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What the contract says of every method, tried whole: who may call it, and that each rule of its request is kept.
+
+use caremesh_testkit::contract::{access_matrix_holds, every_rule_is_enforced};
+use caremesh_testkit::for_each_database;
+
+use crate::common::*;
+
+/// Every service that svc-pharmacy serves.
+const SERVED: [&str; 2] = ["caremesh.pharmacy.v1.AuditService", "caremesh.pharmacy.v1.FeedService"];
+
+for_each_database! { with world;
+    async fn every_role_and_service_meets_every_method_as_the_contract_says(world: World) {
+        let methods = 2;
+        let tried = access_matrix_holds(&world.mesh, &world.server, &SERVED).await.expect("the matrix holds");
+        assert!(tried > methods * 13, "{tried} calls");
+    }
+
+    async fn every_rule_of_every_request_is_enforced(world: World) {
+        let broken = every_rule_is_enforced(&world.mesh, &world.server, &SERVED).await.expect("each is refused");
+        assert!(broken >= 2, "{broken} requests");
+    }
+}

@@ -1,0 +1,7 @@
+//! svc-pharmacy as its callers see it: through gRPC, over mutual TLS and the real mesh stack, on SQLite and on PostgreSQL,
+//! beside a real svc-policy.
+
+mod access;
+mod common;
+mod contract;
+mod insured;
