@@ -186,6 +186,13 @@ impl CallContext {
         Self::new(CallParts { on_behalf_of, ..self.parts() })
     }
 
+    /// The same call, asking another service for this purpose: the question "whose family is this" is one of payment, also
+    /// within a call made for operations. What this call itself is audited for does not change.
+    #[must_use]
+    pub fn asking_for(&self, purpose: Purpose) -> Self {
+        Self::new(CallParts { purpose, ..self.parts() })
+    }
+
     /// The same call, joined to an episode (one that was just minted, or a stored row's).
     #[must_use]
     pub fn with_episode(&self, episode_id: Option<EpisodeId>) -> Self {

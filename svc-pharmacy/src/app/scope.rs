@@ -20,10 +20,18 @@ impl App {
         if !is_granted(context, Relationship::OwnFamily) {
             return Err(Error::NotFound);
         }
-        match self.policy.person_is_visible(context, person).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::NotFound),
-            Err(CallError::Refused(_)) => Err(Error::NotFound),
+        if self.is_of_family(context, person).await? { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Whether the caller manages the person, or sees a policy of that person.
+    async fn is_of_family(&self, context: &CallContext, person: PersonId) -> Result<bool, Error> {
+        if !self.policy.policies_of(context, person).await?.is_empty() {
+            return Ok(true);
+        }
+        let Some(own) = context.principal().person_id() else { return Ok(false) };
+        match self.policy.manager_of(context, person).await {
+            Ok(manager) => Ok(manager == Some(own)),
+            Err(CallError::Refused(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

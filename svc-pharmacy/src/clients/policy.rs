@@ -4,10 +4,14 @@
 use caremesh_kernel::PersonId;
 use caremesh_mesh::CallContext;
 use caremesh_mesh::client::{Channel, request};
+use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::status::Answer;
 use caremesh_proto::policy::v1::benefit_service_client::BenefitServiceClient;
 use caremesh_proto::policy::v1::person_service_client::PersonServiceClient;
-use caremesh_proto::policy::v1::{GetPersonRequest, PostRequest, PostResponse, Price, PriceRequest};
+use caremesh_proto::policy::v1::policy_service_client::PolicyServiceClient;
+use caremesh_proto::policy::v1::{
+    GetPersonRequest, ListPoliciesRequest, Policy, PostRequest, PostResponse, Price, PriceRequest,
+};
 use tonic::{Code, Status};
 
 /// Why a call to another service gave no answer.
@@ -40,6 +44,7 @@ impl From<Status> for CallError {
 pub struct PolicyClient {
     benefits: BenefitServiceClient<Channel>,
     persons: PersonServiceClient<Channel>,
+    policies: PolicyServiceClient<Channel>,
 }
 
 impl PolicyClient {
@@ -48,25 +53,38 @@ impl PolicyClient {
     pub fn new(channel: Channel) -> Self {
         Self {
             benefits: BenefitServiceClient::new(channel.clone()),
-            persons: PersonServiceClient::new(channel),
+            persons: PersonServiceClient::new(channel.clone()),
+            policies: PolicyServiceClient::new(channel),
         }
     }
 
-    /// Whether the caller may see the person: svc-policy knows families.
+    /// The policies of a person that the caller may see: asked with the caller's own token, and by a method that svc-policy
+    /// opens to persons only. A call that also names this service's certificate would be shown everything.
     ///
     /// # Errors
-    /// [`CallError`] when svc-policy does not answer, or refuses for another reason than "not found".
-    pub async fn person_is_visible(
+    /// [`CallError`].
+    pub async fn policies_of(
         &self,
         context: &CallContext,
         person: PersonId,
-    ) -> Result<bool, CallError> {
+    ) -> Result<Vec<Policy>, CallError> {
+        let context = context.asking_for(Purpose::Payment);
+        let asked = ListPoliciesRequest { person_id: person.to_string(), page: None };
+        Ok(self.policies.clone().list_policies(request(&context, asked)).await?.into_inner().policies)
+    }
+
+    /// Who manages a person's profile: a parent of a child. None: the person alone.
+    ///
+    /// # Errors
+    /// [`CallError`]; refused as RESOURCE_NOT_FOUND for nobody's id.
+    pub async fn manager_of(
+        &self,
+        context: &CallContext,
+        person: PersonId,
+    ) -> Result<Option<PersonId>, CallError> {
         let asked = GetPersonRequest { person_id: person.to_string() };
-        match self.persons.clone().get_person(request(context, asked)).await {
-            Ok(_) => Ok(true),
-            Err(status) if status.code() == Code::NotFound => Ok(false),
-            Err(status) => Err(status.into()),
-        }
+        let answer = self.persons.clone().get_person(request(context, asked)).await?.into_inner();
+        Ok(answer.person.and_then(|person| person.managed_by_person_id.parse().ok()))
     }
 
     /// Prices lines of an insured event. No side effect.
