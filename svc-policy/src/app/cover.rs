@@ -15,8 +15,6 @@ use crate::store::{Error as StoreError, Scope, policy};
 pub(crate) struct Found {
     /// The policy.
     pub(crate) policy: PolicyId,
-    /// The member's person.
-    pub(crate) person: PersonId,
     /// Plan version of the segment.
     pub(crate) plan_version: PlanVersionId,
     /// The cover.
@@ -32,6 +30,46 @@ impl Found {
     }
 }
 
+/// One segment of a term, as a member is covered in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    /// Its plan version.
+    pub(crate) plan_version: PlanVersionId,
+    /// The cover.
+    pub(crate) cover: Cover,
+}
+
+/// A member's cover over all terms of the policy, segment by segment, ascending by days; at least one.
+#[derive(Clone, Debug)]
+pub(crate) struct Covers {
+    /// The policy.
+    pub(crate) policy: PolicyId,
+    /// The member's person.
+    pub(crate) person: PersonId,
+    /// The segments.
+    pub(crate) stretches: Vec<Stretch>,
+    /// Whether the policy is in force now.
+    pub(crate) in_force: bool,
+    /// Today in the policy's zone.
+    pub(crate) today: Date,
+}
+
+impl Covers {
+    /// The segment that the day falls in, or the one nearest to it.
+    pub(crate) fn nearest(&self, day: Date) -> Option<&Stretch> {
+        self.stretches.iter().min_by_key(|stretch| distance(stretch.cover.segment, day))
+    }
+
+    /// The days of each segment on which the member is covered.
+    pub(crate) fn days(&self) -> Vec<DateRange> {
+        let days = |stretch: &Stretch| {
+            let segment = stretch.cover.segment;
+            segment.intersect(stretch.cover.member.covered).unwrap_or(DateRange::of_days(segment.start(), 0))
+        };
+        self.stretches.iter().map(days).collect()
+    }
+}
+
 impl App {
     /// The member's cover, when the scope holds the member. Reports the member's person as touched.
     ///
@@ -44,6 +82,23 @@ impl App {
         member: MemberId,
         day: Option<Date>,
     ) -> Result<Found, Error> {
+        let covers = self.covers(context, scope, member).await?;
+        let day = day.unwrap_or(covers.today);
+        let Stretch { plan_version, cover } =
+            covers.nearest(day).cloned().ok_or(StoreError::Corrupt("a policy without a segment"))?;
+        Ok(Found { policy: covers.policy, plan_version, cover, in_force: covers.in_force })
+    }
+
+    /// The member's cover in every segment, when the scope holds the member. Reports the member's person as touched.
+    ///
+    /// # Errors
+    /// As [`App::cover`].
+    pub(crate) async fn covers(
+        &self,
+        context: &CallContext,
+        scope: &Scope,
+        member: MemberId,
+    ) -> Result<Covers, Error> {
         let found = policy::find_by_member(&self.db.read(context), self.db.kind(), scope, member).await?;
         let found = found.ok_or(Error::NotFound)?;
         let row = found.members.first().ok_or(Error::NotFound)?;
@@ -51,10 +106,8 @@ impl App {
         let facts = self.open_facts(context, row).await?;
         let (_, law) = self.plan_and_law(found.quote.plan_version_id)?;
         let now = self.clock.now();
-        let day = day.unwrap_or_else(|| law.zone.day_of(now));
         let expires = Timestamp::from_micros(found.quote.expires_at);
         let in_force = state(&found.policy.state, found.policy.activated_at, expires)?.at(now).is_in_force();
-        let segment = segment_on(&found, day).ok_or(StoreError::Corrupt("a policy without a segment"))?;
         let member = CoveredMember {
             id: row.id,
             relation: row.relation,
@@ -65,13 +118,13 @@ impl App {
             layers: Vec::new(),
             waiting_waived: false,
         };
-        Ok(Found {
-            policy: found.policy.id,
-            person: row.person_id,
-            plan_version: segment.plan_version_id,
-            cover: cover_of(&found, segment, member)?,
-            in_force,
-        })
+        let stretch = |segment: &policy::SegmentRow| {
+            let cover = cover_of(&found, segment, member.clone())?;
+            Ok::<_, Error>(Stretch { plan_version: segment.plan_version_id, cover })
+        };
+        let stretches = found.segments.iter().map(stretch).collect::<Result<_, _>>()?;
+        let (policy, person, today) = (found.policy.id, row.person_id, law.zone.day_of(now));
+        Ok(Covers { policy, person, stretches, in_force, today })
     }
 
     /// The accounts of some needs as they stand now, or stood at an instant: stored where there is a row, otherwise as the
@@ -100,16 +153,13 @@ fn merged(needs: &[AccountNeed], stored: Vec<Account>) -> Vec<Account> {
     needs.iter().map(|need| found(need).unwrap_or_else(|| need.opening.clone())).collect()
 }
 
-/// The segment that the day falls in, or the one nearest to it.
-fn segment_on(found: &policy::Found, day: Date) -> Option<&policy::SegmentRow> {
-    let distance = |row: &&policy::SegmentRow| {
-        if day < row.starts_on {
-            day.days_until(row.starts_on)
-        } else {
-            row.ends_on.plus_days(-1).days_until(day).max(0)
-        }
-    };
-    found.segments.iter().min_by_key(distance)
+/// How far a day lies outside of a range, in days; 0 inside.
+fn distance(days: DateRange, day: Date) -> i64 {
+    if day < days.start() {
+        day.days_until(days.start())
+    } else {
+        days.end().plus_days(-1).days_until(day).max(0)
+    }
 }
 
 fn cover_of(

@@ -38,6 +38,7 @@ pub mod purchase_policy;
 mod quote;
 pub mod record_premium_payment;
 mod scope;
+pub mod sealed;
 pub mod sweep_holds;
 pub mod update_person;
 

@@ -1,15 +1,19 @@
-//! Price: what the plan pays for the lines of an event, and the legs that would spend it. No side effect. The snapshot
-//! that it was computed from goes out sealed, and gives the same price again for ever.
+//! Price: what the plan pays for the lines of an event, and the legs that would spend it. No side effect. A stay over the
+//! end of a term or segment is priced in each of them by its own rules. The snapshots that a price was computed from go
+//! out sealed (`sealed.rs`), and give the same price again for ever.
 
-use caremesh_db::keys::Field;
-use caremesh_kernel::{Currency, MemberId, PersonId, PlanVersionId, TermId, Timestamp};
+use caremesh_kernel::{Currency, DateRange, MemberId, Timestamp};
 use caremesh_mesh::CallContext;
-use serde::{Deserialize, Serialize};
 
-use super::cover::Found;
+use super::cover::{Covers, Stretch};
+use super::sealed::{Facts, SealedSnapshot};
 use super::{App, Error};
-use crate::domain::account::{Account, PriorDraw, Snapshot};
-use crate::domain::engine::{self, Cover, Event, Line, PriceError, Priced, ReadVersion};
+use crate::domain::account::Snapshot;
+use crate::domain::engine::{
+    self, Breakdown, Event, Line, LinePrice, Portion, PriceError, Priced, ReadVersion, carry_over,
+    check_lines, combine, split_by_crossing, uncovered,
+};
+use crate::domain::plan::PlanVersion;
 use crate::store::Error as StoreError;
 
 /// What is asked.
@@ -23,56 +27,40 @@ pub struct Input {
     pub lines: Vec<Line>,
     /// Currency of every amount.
     pub currency: Option<Currency>,
-    /// Price against this snapshot.
-    pub snapshot: Option<SealedSnapshot>,
+    /// Price against these snapshots: one for each part of the price that they came with, in its order. Empty: none.
+    pub snapshots: Vec<SealedSnapshot>,
     /// Price against the balances as they were known then.
     pub as_of: Option<Timestamp>,
     /// Check request and cover only.
     pub validate_only: bool,
 }
 
-/// A snapshot as its keeper holds it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SealedSnapshot {
-    /// The term.
-    pub term: TermId,
-    /// The plan version.
-    pub plan_version: PlanVersionId,
-    /// The accounts as they were read.
-    pub accounts: Vec<Account>,
-    /// The facts of the cover, encrypted for the engine.
-    pub member_facts: Vec<u8>,
-    /// When it was read.
-    pub read: Timestamp,
-    /// HMAC over all of it.
-    pub seal: Vec<u8>,
-}
-
-impl std::fmt::Debug for SealedSnapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SealedSnapshot").field("term", &self.term).finish_non_exhaustive()
-    }
-}
-
-/// A price with the snapshot it was computed from.
+/// A price with the snapshots it was computed from.
 #[derive(Clone, Debug)]
 pub struct Price {
-    /// The price.
+    /// Per line, ascending by sequence: the sum of its parts.
+    pub lines: Vec<LinePrice>,
+    /// Sums over the lines.
+    pub total: Breakdown,
+    /// One for each segment that pays, ascending by days; at least one.
+    pub parts: Vec<Part>,
+    /// Currency of all amounts.
+    pub currency: Currency,
+}
+
+/// What one segment of a term pays.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The event's first day in the segment: the event date to post this part with.
+    pub event: Event,
+    /// Days of the segment on which the member is covered.
+    pub days: DateRange,
+    /// Its lines, or shares of lines.
     pub priced: Priced,
     /// What it was computed from.
     pub snapshot: SealedSnapshot,
     /// The versions to post with: of the accounts that a leg or grant touches, and of those with a row that it relied on.
     pub expected: Vec<ReadVersion>,
-    /// Currency of all amounts.
-    pub currency: Currency,
-}
-
-/// What a snapshot's encrypted part holds.
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    person: PersonId,
-    cover: Cover,
-    draws: Vec<PriorDraw>,
 }
 
 /// The price; none when only the request was to be checked.
@@ -81,111 +69,149 @@ struct Facts {
 /// [`Error::NotFound`], [`Error::NoCover`], [`Error::Line`], [`Error::OtherCurrency`], [`Error::Snapshot`].
 pub async fn run(app: &App, context: &CallContext, input: &Input) -> Result<Option<Price>, Error> {
     let scope = app.scope(context).await?;
-    let found = app.cover(context, &scope, input.member, Some(input.event.date)).await?;
-    if input.currency.is_some_and(|currency| currency != found.cover.currency) {
+    let covers = app.covers(context, &scope, input.member).await?;
+    let nearest =
+        covers.nearest(input.event.date).ok_or(StoreError::Corrupt("a policy without a segment"))?;
+    let currency = nearest.cover.currency;
+    if input.currency.is_some_and(|asked| asked != currency) {
         return Err(Error::OtherCurrency);
     }
-    if let Some(sealed) = &input.snapshot {
-        return priced_again(app, context, &found, input, sealed).await.map(Some);
+    if !input.snapshots.is_empty() {
+        return priced_again(app, context, &covers, input).await.map(Some);
     }
-    if !found.covers(input.event.date) {
+    if !covers.in_force {
         return Err(Error::NoCover);
     }
-    let (plan, _) = app.plan_and_law(found.plan_version)?;
-    let needs =
-        engine::accounts_needed(plan, &found.cover, &input.event, &input.lines).map_err(price_error)?;
+    check_lines(&input.lines).map_err(price_error)?;
+    let (plan, _) = app.plan_and_law(nearest.plan_version)?;
+    let crossing = plan.crossing_rule;
+    let portions = split_by_crossing(crossing, &input.event, &input.lines, &covers.days());
+    let (open, rest) = opened(app, &covers, portions)?;
     if input.validate_only {
-        return Ok(None);
+        let checked = open.iter().try_for_each(|one| one.needs().map(drop));
+        return checked.map_err(price_error).map(|()| None);
     }
-    let snapshot = app.snapshot(context, found.plan_version, &needs, input.as_of).await?;
-    let priced =
-        engine::price(plan, &found.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
-    let sealed = seal(app, context, &found, snapshot).await?;
-    Ok(Some(price(priced, sealed, found.cover.currency)))
+    let mut computed: Vec<(Priced, Snapshot)> = Vec::with_capacity(open.len());
+    for one in &open {
+        let needs = one.needs().map_err(price_error)?;
+        let read = app.snapshot(context, one.stretch.plan_version, &needs, input.as_of).await?;
+        let who = (&input.event, input.member);
+        let left =
+            computed.iter().fold(read, |later, (earlier, before)| carry_over(earlier, before, who, later));
+        computed.push((one.price(&left).map_err(price_error)?, left));
+    }
+    let mut parts = Vec::with_capacity(open.len());
+    for (index, (one, (priced, snapshot))) in open.iter().zip(computed).enumerate() {
+        let facts = Facts {
+            person: covers.person,
+            cover: one.stretch.cover.clone(),
+            draws: snapshot.draws.clone(),
+            crossing,
+            part: index,
+            parts: open.len(),
+        };
+        let sealed = app.seal_snapshot(context, &facts, snapshot).await?;
+        parts.push(part(one, priced, sealed));
+    }
+    Ok(Some(whole(parts, &rest, currency)))
 }
 
-fn price(priced: Priced, snapshot: SealedSnapshot, currency: Currency) -> Price {
+/// One portion with the plan and cover that price it.
+struct Open<'a> {
+    portion: Portion,
+    stretch: &'a Stretch,
+    plan: &'a PlanVersion,
+    days: DateRange,
+}
+
+impl Open<'_> {
+    fn needs(&self) -> Result<Vec<engine::AccountNeed>, PriceError> {
+        engine::accounts_needed(self.plan, &self.stretch.cover, &self.portion.event, &self.portion.lines)
+    }
+
+    fn price(&self, snapshot: &Snapshot) -> Result<Priced, PriceError> {
+        let Portion { event, lines, .. } = &self.portion;
+        engine::price(self.plan, &self.stretch.cover, event, lines, snapshot)
+    }
+}
+
+/// The portions that a segment prices, and the lines that none does.
+fn opened<'a>(
+    app: &'a App,
+    covers: &'a Covers,
+    portions: Vec<Portion>,
+) -> Result<(Vec<Open<'a>>, Vec<Line>), Error> {
+    let (mut open, mut rest) = (Vec::new(), Vec::new());
+    for portion in portions {
+        let Some(stretch) = portion.segment.and_then(|index| covers.stretches.get(index)) else {
+            rest = portion.lines;
+            continue;
+        };
+        let (plan, _) = app.plan_and_law(stretch.plan_version)?;
+        let days = stretch.cover.segment.intersect(stretch.cover.member.covered);
+        let days = days.ok_or(Error::NoCover)?;
+        open.push(Open { portion, stretch, plan, days });
+    }
+    if open.is_empty() { Err(Error::NoCover) } else { Ok((open, rest)) }
+}
+
+fn part(one: &Open<'_>, priced: Priced, snapshot: SealedSnapshot) -> Part {
     let touched = |read: &&ReadVersion| {
         read.version > 0
             || priced.legs.iter().any(|leg| leg.account.id() == read.account)
             || priced.grants.iter().any(|grant| grant.account.id() == read.account)
     };
     let expected = priced.read.iter().filter(touched).copied().collect();
-    Price { priced, snapshot, expected, currency }
+    Part { event: one.portion.event.clone(), days: one.days, priced, snapshot, expected }
 }
 
-/// The same snapshot, the same plan version, the same pure function: the same price.
+fn whole(parts: Vec<Part>, rest: &[Line], currency: Currency) -> Price {
+    let rest = uncovered(rest);
+    let (lines, total) = combine(parts.iter().map(|part| &part.priced).chain([&rest]));
+    Price { lines, total, parts, currency }
+}
+
+/// The same snapshots, the same plan versions, the same pure functions: the same price.
 async fn priced_again(
     app: &App,
     context: &CallContext,
-    found: &Found,
+    covers: &Covers,
     input: &Input,
-    sealed: &SealedSnapshot,
 ) -> Result<Price, Error> {
-    let facts = open(app, context, found.person, sealed).await?;
-    if facts.person != found.person || facts.cover.member.id != input.member {
-        return Err(Error::Snapshot);
+    let mut opened_facts = Vec::with_capacity(input.snapshots.len());
+    for (index, sealed) in input.snapshots.iter().enumerate() {
+        let facts = app.open_snapshot(context, covers.person, sealed).await?;
+        let ours = facts.person == covers.person && facts.cover.member.id == input.member;
+        if !ours || (facts.part, facts.parts) != (index, input.snapshots.len()) {
+            return Err(Error::Snapshot);
+        }
+        opened_facts.push(facts);
     }
-    let (plan, _) = app.plan_and_law(sealed.plan_version)?;
-    let snapshot =
-        Snapshot { plan_version: sealed.plan_version, accounts: sealed.accounts.clone(), draws: facts.draws };
-    let priced =
-        engine::price(plan, &facts.cover, &input.event, &input.lines, &snapshot).map_err(price_error)?;
-    Ok(price(priced, sealed.clone(), facts.cover.currency))
-}
-
-async fn seal(
-    app: &App,
-    context: &CallContext,
-    found: &Found,
-    snapshot: Snapshot,
-) -> Result<SealedSnapshot, Error> {
-    let facts = Facts { person: found.person, cover: found.cover.clone(), draws: snapshot.draws };
-    let plain = serde_json::to_vec(&facts).map_err(|_| StoreError::Corrupt("snapshot"))?;
-    let term = found.cover.term;
-    let key = app.keys.key(context, found.person).await?;
-    let mut sealed = SealedSnapshot {
-        term,
-        plan_version: snapshot.plan_version,
-        accounts: snapshot.accounts,
-        member_facts: key.seal(facts_field(&term.to_string()), &plain)?,
-        read: app.clock.now(),
-        seal: Vec::new(),
+    let then = Covers {
+        stretches: opened_facts
+            .iter()
+            .zip(&input.snapshots)
+            .map(|(facts, sealed)| Stretch { plan_version: sealed.plan_version, cover: facts.cover.clone() })
+            .collect(),
+        ..covers.clone()
     };
-    sealed.seal = mac(app, &sealed)?;
-    Ok(sealed)
-}
-
-async fn open(
-    app: &App,
-    context: &CallContext,
-    person: PersonId,
-    sealed: &SealedSnapshot,
-) -> Result<Facts, Error> {
-    if mac(app, sealed)? != sealed.seal {
+    let first = opened_facts.first().ok_or(Error::Snapshot)?;
+    check_lines(&input.lines).map_err(price_error)?;
+    let portions = split_by_crossing(first.crossing, &input.event, &input.lines, &then.days());
+    let (open, rest) = opened(app, &then, portions)?;
+    if open.len() != input.snapshots.len() {
         return Err(Error::Snapshot);
     }
-    let key = app.keys.key(context, person).await?;
-    let plain =
-        key.open(facts_field(&sealed.term.to_string()), &sealed.member_facts).map_err(|_| Error::Snapshot)?;
-    serde_json::from_slice(&plain).map_err(|_| Error::Snapshot)
-}
-
-fn facts_field(row: &str) -> Field<'_> {
-    Field { table: "snapshot", column: "member_facts", row }
-}
-
-fn mac(app: &App, sealed: &SealedSnapshot) -> Result<Vec<u8>, Error> {
-    let parts = (
-        sealed.term,
-        sealed.plan_version,
-        &sealed.accounts,
-        hex::encode(&sealed.member_facts),
-        sealed.read.as_micros(),
-    );
-    let text = serde_json::to_string(&parts).map_err(|_| StoreError::Corrupt("snapshot"))?;
-    hex::decode(app.secrets.blind_index("snapshot", &text))
-        .map_err(|_| StoreError::Corrupt("snapshot").into())
+    let mut parts = Vec::with_capacity(open.len());
+    for (one, (facts, sealed)) in open.iter().zip(opened_facts.iter().zip(&input.snapshots)) {
+        let snapshot = Snapshot {
+            plan_version: sealed.plan_version,
+            accounts: sealed.accounts.clone(),
+            draws: facts.draws.clone(),
+        };
+        parts.push(part(one, one.price(&snapshot).map_err(price_error)?, sealed.clone()));
+    }
+    Ok(whole(parts, &rest, first.cover.currency))
 }
 
 /// What the engine refuses, as a use case says it.

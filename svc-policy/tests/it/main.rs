@@ -3,7 +3,9 @@
 mod common;
 mod contract;
 mod denials;
+mod faults;
 mod ledger;
 mod persons;
 mod purchase;
 mod races;
+mod stay;

@@ -6,7 +6,9 @@
 //! 1. [`accounts_needed`]: which accounts the event would touch, so that one read loads them.
 //! 2. [`price`]: the price on that snapshot, with its legs, grants and the versions read.
 //! 3. [`open_account`]: the opening layers of an account that a posting touches first.
-//! 4. [`part_legs`], [`reprice_kept`]: part captures and returns (R9). [`split_by_crossing`]: a stay over several terms.
+//! 4. [`part_legs`], [`reprice_kept`]: part captures and returns (R9).
+//! 5. [`split_by_crossing`], [`carry_over`], [`uncovered`], [`combine`]: a stay over several terms or segments, each priced
+//!    by its own rules.
 //!
 //! The steps are in `steps/`, one file each; a plan version says in which order they run.
 
@@ -21,6 +23,7 @@ mod priced;
 mod request;
 mod restoring;
 mod run;
+mod stay;
 mod steps;
 mod validate;
 mod waiting;
@@ -31,6 +34,8 @@ pub use needs::AccountNeed;
 pub use parts::{KeptLine, part_legs, part_share, reprice_kept};
 pub use priced::{Breakdown, Cut, LinePrice, Part, Priced, ReadVersion, Reason};
 pub use request::{Cover, CoverLayer, CoveredMember, Event, Line};
+pub use stay::{carry_over, combine, uncovered};
+pub use validate::check_lines;
 
 pub(in crate::domain) use run::circumstance;
 pub(in crate::domain) use waiting::{applies as waiting_applies, ends_on as waiting_ends_on};

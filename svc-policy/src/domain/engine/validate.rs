@@ -24,24 +24,29 @@ pub(super) fn request(
     if plan.currency != cover.currency {
         return invalid(0, "currency", "is not that of the plan");
     }
-    if lines.is_empty() || lines.len() > MAX_LINES {
-        return invalid(0, "lines", "must be 1 to 1000");
-    }
+    check_lines(lines)?;
     if event.discharge.is_some_and(|discharge| discharge < event.date) {
         return invalid(0, "discharge_date", "must not be before the event date");
     }
     amount(0, "other_payer", event.other_payer_minor)?;
-    let mut sequences = BTreeSet::new();
-    for line in lines {
-        if line.sequence == 0 || !sequences.insert(line.sequence) {
-            return invalid(line.sequence, "sequence", "must be at least 1 and be there once");
-        }
-        self::line(line)?;
-    }
+    lines.iter().try_for_each(line)?;
     match plan_needs_cover_on(plan, cover, event) {
         Some(date) if !cover.covers(date) => Err(PriceError::NoCover { date: event.date }),
         _ => Ok(()),
     }
+}
+
+/// Whether there are lines, not too many, and each sequence once: what must hold over a whole bill, before it is dealt out.
+///
+/// # Errors
+/// [`PriceError::Invalid`].
+pub fn check_lines(lines: &[Line]) -> Result<(), PriceError> {
+    if lines.is_empty() || lines.len() > MAX_LINES {
+        return invalid(0, "lines", "must be 1 to 1000");
+    }
+    let mut sequences = BTreeSet::new();
+    let twice = lines.iter().find(|line| line.sequence == 0 || !sequences.insert(line.sequence));
+    twice.map_or(Ok(()), |line| invalid(line.sequence, "sequence", "must be at least 1 and be there once"))
 }
 
 /// The day on which cover is asked for the event as a whole; by service date each line is asked for itself.

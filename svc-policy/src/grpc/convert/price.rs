@@ -7,7 +7,8 @@ use caremesh_proto::r#type::v1 as types;
 
 use super::benefit::{account_balance, account_key, account_of, layer_key};
 use super::words;
-use crate::app::price::{Input, Price, SealedSnapshot};
+use crate::app::price::{Input, Part, Price};
+use crate::app::sealed::SealedSnapshot;
 use crate::domain::account::{CauseId, Grant, Leg};
 use crate::domain::engine::{Breakdown, Cut, Event, Line, LinePrice, ReadVersion};
 use crate::domain::plan::Step;
@@ -24,7 +25,8 @@ pub(in crate::grpc) fn input(request: wire::PriceRequest) -> Checked<Input> {
     let lines =
         lines.map(|(n, l)| line(&format!("lines[{n}]"), l, &mut amounts)).collect::<Checked<Vec<_>>>()?;
     let as_of = shared::optional_timestamp("as_of", request.as_of)?;
-    if as_of.is_some() && request.snapshot.is_some() {
+    let snapshots = snapshots_of(request.snapshot, request.snapshots)?;
+    if as_of.is_some() && !snapshots.is_empty() {
         return Err(Violation::new("as_of", "price.one_reading", "must be absent when a snapshot is given"));
     }
     Ok(Input {
@@ -32,7 +34,7 @@ pub(in crate::grpc) fn input(request: wire::PriceRequest) -> Checked<Input> {
         event: Event { other_payer_minor, ..event_of(event)? },
         lines,
         currency: amounts.currency,
-        snapshot: request.snapshot.map(snapshot_of).transpose()?,
+        snapshots,
         as_of,
         validate_only: request.validate_only,
     })
@@ -104,6 +106,21 @@ fn line(path: &str, line: wire::PriceLine, amounts: &mut Amounts) -> Checked<Lin
     })
 }
 
+/// The one snapshot of a plain price, or those of its parts.
+fn snapshots_of(
+    one: Option<wire::BenefitSnapshot>,
+    parts: Vec<wire::BenefitSnapshot>,
+) -> Checked<Vec<SealedSnapshot>> {
+    if one.is_some() && !parts.is_empty() {
+        return Err(Violation::new(
+            "snapshots",
+            "price.one_reading",
+            "must be empty when a snapshot is given",
+        ));
+    }
+    one.into_iter().chain(parts).map(snapshot_of).collect()
+}
+
 fn snapshot_of(snapshot: wire::BenefitSnapshot) -> Checked<SealedSnapshot> {
     let accounts = snapshot.accounts.into_iter().enumerate();
     Ok(SealedSnapshot {
@@ -118,17 +135,38 @@ fn snapshot_of(snapshot: wire::BenefitSnapshot) -> Checked<SealedSnapshot> {
     })
 }
 
-/// A price as it is answered.
+/// A price as it is answered: a plain one with its legs and snapshot, that of a stay in several segments with its parts.
 pub(in crate::grpc) fn price(price: &Price) -> wire::Price {
-    let Price { priced, snapshot, expected, currency } = price;
-    debug_assert!(priced.legs.iter().all(|leg| leg.account.currency == *currency), "one currency per term");
-    wire::Price {
-        lines: priced.lines.iter().map(line_price).collect(),
-        total: Some(breakdown(&priced.total)),
-        legs: priced.legs.iter().map(leg).collect(),
-        grants: priced.grants.iter().map(grant).collect(),
-        snapshot: Some(sealed(snapshot)),
-        expected_versions: expected.iter().map(expected_version).collect(),
+    let Price { lines, total, parts, currency } = price;
+    let legs = || parts.iter().flat_map(|part| &part.priced.legs);
+    debug_assert!(legs().all(|leg| leg.account.currency == *currency), "one currency per policy");
+    let whole = wire::Price {
+        lines: lines.iter().map(line_price).collect(),
+        total: Some(breakdown(total)),
+        ..wire::Price::default()
+    };
+    match parts.as_slice() {
+        [only] => wire::Price {
+            legs: only.priced.legs.iter().map(leg).collect(),
+            grants: only.priced.grants.iter().map(grant).collect(),
+            snapshot: Some(sealed(&only.snapshot)),
+            expected_versions: only.expected.iter().map(expected_version).collect(),
+            ..whole
+        },
+        several => wire::Price { parts: several.iter().map(part).collect(), ..whole },
+    }
+}
+
+fn part(part: &Part) -> wire::PricePart {
+    wire::PricePart {
+        event_date: Some(part.event.date.to_wire()),
+        days: Some(part.days.to_wire()),
+        lines: part.priced.lines.iter().map(line_price).collect(),
+        total: Some(breakdown(&part.priced.total)),
+        legs: part.priced.legs.iter().map(leg).collect(),
+        grants: part.priced.grants.iter().map(grant).collect(),
+        snapshot: Some(sealed(&part.snapshot)),
+        expected_versions: part.expected.iter().map(expected_version).collect(),
     }
 }
 

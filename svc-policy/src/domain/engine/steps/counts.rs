@@ -72,11 +72,13 @@ fn units(run: &Run<'_>, index: usize, slot: Slot) -> (i64, i64) {
     (needed, granted)
 }
 
-/// One per event however many lines and shipments; or as often, or as many days, as the line says.
+/// One per event however many lines and shipments; or as often, or as many days, as the line says. A line that says it is
+/// no time at all (a later shipment, the later part of a stay) is none either way.
 fn needed(run: &Run<'_>, index: usize, slot: Slot) -> i64 {
     let entry = &run.book.entries[slot];
     let line = run.lines[index].line;
     match (entry.rule.measure, entry.rule.count_per) {
+        (Measure::Count, _) if line.count == Some(0) => 0,
         (Measure::Count, CountPer::Event) => i64::from(!entry.event_counted),
         (Measure::Count, CountPer::Line) => line.count.unwrap_or(1),
         _ => run.lines[index].fixed.map_or(line.days.unwrap_or(1), |benefit| fixed::paid_days(benefit, line)),

@@ -28,7 +28,7 @@ fn by_admission_date_the_first_term_takes_all() {
     let lines = [dated(1, "2026-03-30", 100), dated(2, "2026-04-02", 200)];
     let portions = split_by_crossing(CrossingRule::AdmissionDate, &stay("2026-04-03"), &lines, &terms());
     assert_eq!(portions.len(), 1);
-    assert_eq!((portions[0].segment, portions[0].lines.len()), (0, 2));
+    assert_eq!((portions[0].segment, portions[0].lines.len()), (Some(0), 2));
     assert_eq!(portions[0].event.other_payer_minor, 101);
 }
 
@@ -39,7 +39,7 @@ fn by_service_date_each_line_goes_to_its_term() {
     let portions = split_by_crossing(CrossingRule::ServiceDate, &stay("2026-04-03"), &lines, &terms());
     let found: Vec<_> =
         portions.iter().map(|p| (p.segment, p.lines[0].sequence, p.event.other_payer_minor)).collect();
-    assert_eq!(found, [(0, 1, 34), (1, 2, 67)]);
+    assert_eq!(found, [(Some(0), 1, 34), (Some(1), 2, 67)]);
 }
 
 #[test]
@@ -56,12 +56,34 @@ fn by_days_every_amount_is_shared_largest_remainder() {
 }
 
 #[test]
-fn a_stay_that_nothing_covers_is_in_no_portion() {
+fn a_stay_that_nothing_covers_is_in_no_segment() {
     let later = [DateRange::new(day("2027-01-01"), day("2028-01-01")).unwrap()];
     let lines = [dated(1, "2026-03-30", 101)];
     for rule in [CrossingRule::AdmissionDate, CrossingRule::ServiceDate, CrossingRule::ProrataDays] {
-        assert!(split_by_crossing(rule, &stay("2026-04-03"), &lines, &later).is_empty(), "{rule:?}");
+        let portions = split_by_crossing(rule, &stay("2026-04-03"), &lines, &later);
+        let found: Vec<_> = portions.iter().map(|p| (p.segment, p.lines[0].billed_minor)).collect();
+        assert_eq!(found, [(None, 101)], "{rule:?}");
     }
+}
+
+#[test]
+fn days_after_the_end_of_cover_take_their_share_with_them() {
+    // Two days in the first term, none renewed: 100 is 50 covered and 50 not; the other payer's 101 is 51 and 50.
+    let lines = [dated(1, "2026-03-30", 100)];
+    let portions = split_by_crossing(CrossingRule::ProrataDays, &stay("2026-04-03"), &lines, &terms()[..1]);
+    let found: Vec<_> =
+        portions.iter().map(|p| (p.segment, p.lines[0].billed_minor, p.event.other_payer_minor)).collect();
+    assert_eq!(found, [(Some(0), 50, 51), (None, 50, 50)]);
+}
+
+#[test]
+fn a_portion_is_dated_on_its_first_day_in_the_segment_and_counts_once_in_all() {
+    let lines = [dated(1, "2026-03-30", 100)];
+    let portions = split_by_crossing(CrossingRule::ProrataDays, &stay("2026-04-03"), &lines, &terms());
+    let dates: Vec<_> = portions.iter().map(|p| p.event.date).collect();
+    assert_eq!(dates, [day("2026-03-30"), day("2026-04-01")]);
+    let counts: Vec<_> = portions.iter().map(|p| p.lines[0].count).collect();
+    assert_eq!(counts, [Some(1), Some(0)]);
 }
 
 proptest! {

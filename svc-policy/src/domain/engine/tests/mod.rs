@@ -3,7 +3,9 @@
 
 mod cases;
 mod crossing;
+mod faults;
 mod model;
 mod parts;
 mod properties;
+mod stays;
 mod world;
