@@ -1,16 +1,19 @@
-//! The last spans leave before the process does. A binary of its own: telemetry ends once per process.
+//! The last spans leave before the process does, here over TLS. A binary of its own: telemetry ends once per process.
 
 use std::time::Duration;
 
 use caremesh_mesh::telemetry::{TelemetryConfig, Work, trace_parent};
-use caremesh_testkit::{logs::CapturedLogs, otlp::OtlpReceiver};
+use caremesh_testkit::{identity::TestAuthority, logs::CapturedLogs, otlp::OtlpReceiver};
 
 #[test]
-fn shutdown_on_one_thread_sends_the_last_spans_and_ends() {
+fn shutdown_on_one_thread_sends_the_last_spans_over_tls_and_ends() {
     let collector = tokio::runtime::Runtime::new().expect("a runtime");
-    let receiver = collector.block_on(OtlpReceiver::start()).expect("a receiver");
+    let authority = TestAuthority::new().expect("an authority");
+    let identity = authority.workload("collector").expect("a certificate");
+    let receiver = collector.block_on(OtlpReceiver::start_tls(&identity)).expect("a receiver");
     let config = TelemetryConfig {
         otlp_endpoint: Some(receiver.endpoint()),
+        otlp_roots: Some(authority.certificate_path()),
         sample_per_million: 1_000_000,
         ..TelemetryConfig::default()
     };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use caremesh_mesh::tls::{WorkloadIdentity, listen};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -16,8 +17,15 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::Span,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use tonic::{
+    Request, Response, Status,
+    transport::server::{Connected, TcpIncoming},
+};
 
 /// One span as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +55,15 @@ pub struct ReceivedSpan {
 /// A receiver on a free loopback port.
 #[derive(Debug)]
 pub struct OtlpReceiver {
-    address: SocketAddr,
+    endpoint: String,
     spans: Kept,
     server: JoinHandle<()>,
+}
+
+async fn bind() -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the OTLP receiver")?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 #[derive(Debug, Clone, Default)]
@@ -61,24 +75,41 @@ impl OtlpReceiver {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the OTLP receiver")?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind().await?;
+        Ok(Self::serving(TcpIncoming::from(listener), format!("http://{address}")))
+    }
+
+    /// Starts to receive over TLS, with the certificate of `identity`.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start_tls(identity: &WorkloadIdentity) -> anyhow::Result<Self> {
+        let (listener, address) = bind().await?;
+        let incoming = listen(listener, identity.edge_server_config()?);
+        Ok(Self::serving(incoming, format!("https://{address}")))
+    }
+
+    fn serving<I, C, E>(incoming: I, endpoint: String) -> Self
+    where
+        I: futures::Stream<Item = Result<C, E>> + Send + 'static,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C::ConnectInfo: Send + Sync + Clone + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
         let spans = Kept::default();
         let service = TraceServiceServer::new(spans.clone());
-        let serving = tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpIncoming::from(listener));
+        let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
         let server = tokio::spawn(async move {
             // Ends with the task; a test that needs it notices.
             drop(serving.await);
         });
-        Ok(Self { address, spans, server })
+        Self { endpoint, spans, server }
     }
 
     /// Where to export to.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.endpoint.clone()
     }
 
     /// What has arrived so far.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use caremesh_kernel::SystemClock;
-use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
+use caremesh_mesh::tls::Renewing;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ pub(super) struct OpenIssuer {
 pub(super) async fn open(
     config: IssuerConfig,
     folder: &DataFolder,
-    authority: &LocalCa,
+    renewing: &Renewing,
     people: Vec<DemoPerson>,
 ) -> Result<OpenIssuer> {
     let socket = bind("issuer.listen", config.listen).await?;
@@ -43,7 +43,7 @@ pub(super) async fn open(
     let clock = Arc::new(SystemClock);
     let keys = KeyRing::open_or_create(&folder.issuer_keys(), seconds(&*clock))?;
     keys.rotate(seconds(&*clock))?;
-    let tls = WorkloadIdentity::new(authority.issue(NAME, &*clock)?)?.edge_server_config()?;
+    let tls = renewing.workload(NAME)?.edge_server_config()?;
     let issuer = Arc::new(Issuer::new(config, url.clone(), keys, people, clock)?);
     Ok(OpenIssuer { issuer, listener: TlsListener::start(socket, tls)?, url })
 }

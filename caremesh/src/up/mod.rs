@@ -14,7 +14,7 @@ use anyhow::Result;
 use caremesh_gateway::Gateway;
 use caremesh_kernel::{Clock, SystemClock};
 use caremesh_mesh::identity::{Identity, IdentityConfig};
-use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
+use caremesh_mesh::tls::{LocalCa, Renewing, WorkloadIdentity};
 use caremesh_svc_policy as policy;
 use tokio::time::Instant;
 
@@ -47,15 +47,14 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     let began = Instant::now();
     let life = process::life()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let authority = LocalCa::open_or_create(&folder.tls(), TRUST_DOMAIN, &*clock)?;
+    let authority = Arc::new(LocalCa::open_or_create(&folder.tls(), TRUST_DOMAIN, &*clock)?);
+    let renewing = Renewing::new(Arc::clone(&authority), Arc::clone(&clock));
     let ids = PersonIds::load(&folder.person_ids())?;
     let people = demo::people(&ids)?;
-    let issuer = issuer::open(settings.issuer.clone(), folder, &authority, people).await?;
+    let issuer = issuer::open(settings.issuer.clone(), folder, &renewing, people).await?;
     let identity =
         Arc::new(Identity::new(&believing(&issuer.url, &settings, &authority)?, Arc::clone(&clock))?);
-    let as_workload = |name: &str| -> Result<WorkloadIdentity> {
-        Ok(WorkloadIdentity::new(authority.issue(name, &*clock)?)?)
-    };
+    let as_workload = |name: &str| -> Result<WorkloadIdentity> { Ok(renewing.workload(name)?) };
 
     migrate(&settings.policy, folder).await?;
     let mut running = Running::new(life.clone());

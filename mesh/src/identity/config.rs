@@ -1,10 +1,12 @@
 //! Which issuers are believed, and how their claims are named.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
+
+use crate::tls::TlsError;
 
 /// Whose tokens are accepted. Empty issuers: no person can call, only workloads.
 #[derive(Debug, Clone, Deserialize)]
@@ -116,14 +118,9 @@ pub enum IdentityError {
     /// The leeway is too large to be a clock's error.
     #[error("identity.leeway_seconds {0} must be at most 300")]
     Leeway(u32),
-    /// The roots for the key set cannot be read.
-    #[error("{path}: {source}")]
-    Roots {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The roots for the key set cannot be used.
+    #[error("identity.issuers jwks_roots: {0}")]
+    Roots(#[from] TlsError),
 }
 
 impl IdentityConfig {

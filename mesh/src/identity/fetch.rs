@@ -1,7 +1,7 @@
 //! Gets a key set from where its issuer keeps it: over HTTPS, or from a file that something mounts.
 //! Knows nothing of keys; gives bytes and the tag under which it got them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -11,13 +11,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 
 use super::config::{IdentityError, IssuerConfig};
+use crate::tls::web_client_config;
 
 /// A key set is a few KiB; more is not one.
 const LARGEST: usize = 256 * 1024;
@@ -64,7 +60,7 @@ impl Source {
         }
         let uri = config.jwks_url.as_str().parse().map_err(|_| refused("jwks_url must be a URL"))?;
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(config)?)
+            .with_tls_config(web_client_config(config.jwks_roots.as_deref())?)
             .https_or_http()
             .enable_http1()
             .build();
@@ -106,24 +102,4 @@ async fn get(
     let etag = response.headers().get(header::ETAG).cloned();
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|_| FetchError::Body)?;
     Ok(Fetched::Body { bytes: body.to_bytes(), etag })
-}
-
-fn tls(config: &IssuerConfig) -> Result<ClientConfig, IdentityError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &config.jwks_roots {
-        let text =
-            std::fs::read(path).map_err(|source| IdentityError::Roots { path: path.clone(), source })?;
-        let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
-        let (accepted, _) = roots.add_parsable_certificates(found);
-        if accepted == 0 {
-            return Err(IdentityError::Issuer {
-                issuer: config.issuer.clone(),
-                rule: "jwks_roots must hold at least one PEM certificate",
-            });
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| IdentityError::Issuer { issuer: config.issuer.clone(), rule: "TLS is not available" })?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

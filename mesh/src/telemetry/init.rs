@@ -2,11 +2,11 @@
 //! of its own: on a server's runtime it would deadlock at shutdown when that has one worker, and its
 //! traffic would compete with calls.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{KeyValue, trace::TracerProvider};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
@@ -18,16 +18,20 @@ use tracing_subscriber::{
 };
 
 use super::{
+    collector,
     logs::Lines,
     metrics::{CLIENT_DURATION, SERVER_DURATION},
     sampling::{Admitted, ScopeIds, ScopeSampler, keep_per_million},
 };
+use crate::tls::TlsError;
 
 /// Seconds. From a cached read to the longest deadline, as OpenTelemetry's RPC conventions say.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Longest that the last spans may take to leave at shutdown.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+/// Longest that one batch of spans may take to be accepted.
+const EXPORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -48,8 +52,10 @@ pub struct TelemetryConfig {
     pub log: String,
     /// JSON unless a person reads along.
     pub log_format: LogFormat,
-    /// Where spans go, OTLP over gRPC, `http://collector:4317`. None: no span is made.
+    /// Where spans go, OTLP over gRPC, `http://collector:4317` or `https://…`. None: no span is made.
     pub otlp_endpoint: Option<String>,
+    /// Roots for `https` beyond the public ones, PEM.
+    pub otlp_roots: Option<PathBuf>,
     /// Share of traces kept that start here, in millionths (0 to 1 000 000). A caller's decision is
     /// followed instead where there is one.
     pub sample_per_million: u32,
@@ -61,6 +67,7 @@ impl Default for TelemetryConfig {
             log: "warn,caremesh=info".to_owned(),
             log_format: LogFormat::Json,
             otlp_endpoint: None,
+            otlp_roots: None,
             sample_per_million: 10_000,
         }
     }
@@ -75,7 +82,13 @@ pub enum TelemetryError {
     /// `sample_per_million` is above a million.
     #[error("telemetry.sample_per_million {0} must be at most 1000000")]
     Share(u32),
-    /// The exporter refused its endpoint.
+    /// The collector's address is none.
+    #[error("telemetry.otlp_endpoint `{0}` is not http://host:port or https://host:port")]
+    Endpoint(String),
+    /// The roots for the collector cannot be used.
+    #[error("telemetry.otlp_roots: {0}")]
+    Tls(#[from] TlsError),
+    /// The exporter cannot be made.
     #[error("telemetry.otlp_endpoint cannot be exported to")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The exporter's own thread could not be started.
@@ -138,7 +151,7 @@ where
         .thread_name("telemetry")
         .enable_all()
         .build()?;
-    let provider = config.otlp_endpoint.as_ref().map(|to| exporter(to, process, &runtime)).transpose()?;
+    let provider = exporter(config, process, &runtime)?;
     let lines = Lines { json: config.log_format == LogFormat::Json, process: process.to_owned() };
     let logs = tracing_subscriber::fmt::layer()
         .event_format(lines)
@@ -167,10 +180,17 @@ fn log_filter(text: &str) -> Result<Targets, TelemetryError> {
     Ok(targets.with_target("sqlx", LevelFilter::OFF).with_target("sea_orm", LevelFilter::OFF))
 }
 
-fn exporter(endpoint: &str, process: &str, runtime: &Runtime) -> Result<SdkTracerProvider, TelemetryError> {
+fn exporter(
+    config: &TelemetryConfig,
+    process: &str,
+    runtime: &Runtime,
+) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
     // The exporter connects lazily, on the runtime it was built in.
     let _inside = runtime.enter();
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let channel = collector::channel(endpoint, config.otlp_roots.as_deref())?;
+    let exporter =
+        SpanExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_LIMIT).build()?;
     let resource = Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.name", process.to_owned()),
@@ -178,12 +198,13 @@ fn exporter(endpoint: &str, process: &str, runtime: &Runtime) -> Result<SdkTrace
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         ])
         .build();
-    Ok(SdkTracerProvider::builder()
+    let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(ScopeSampler)
         .with_id_generator(ScopeIds::default())
         .with_resource(resource)
-        .build())
+        .build();
+    Ok(Some(provider))
 }
 
 fn recorder(runtime: &Runtime) -> Result<Metrics, TelemetryError> {

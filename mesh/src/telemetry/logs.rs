@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -17,6 +17,8 @@ use tracing_subscriber::{
 };
 
 use super::scope::{CallScope, present_span};
+
+const SERVICE: &str = "caremesh.service";
 
 /// Writes one line per event, as JSON or for a person at a terminal.
 #[derive(Debug, Clone)]
@@ -38,7 +40,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields { json: self.json, ..Fields::default() };
-        self.add_ids(&mut fields);
+        self.add_ids(&mut fields, event.metadata());
         event.record(&mut fields);
         let mut at = String::new();
         SystemTime.format_time(&mut Writer::new(&mut at))?;
@@ -57,9 +59,12 @@ where
 }
 
 impl Lines {
-    fn add_ids(&self, fields: &mut Fields) {
+    fn add_ids(&self, fields: &mut Fields, metadata: &Metadata<'_>) {
         let scope = CallScope::current();
-        fields.add("caremesh.service", scope.as_ref().map_or(&self.process, |scope| scope.service()));
+        // A line that names its service itself (one of several servers in a process has ended) knows better.
+        if metadata.fields().field(SERVICE).is_none() {
+            fields.add(SERVICE, scope.as_ref().map_or(&self.process, |scope| scope.service()));
+        }
         if let Some(call_id) = scope.as_ref().and_then(CallScope::call_id) {
             fields.add("call_id", call_id);
         }

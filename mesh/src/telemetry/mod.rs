@@ -13,8 +13,9 @@
 //! | `trace.rs`, `metrics.rs` | the two tower layers |
 //! | `work.rs` | work nobody waits for: process steps, relays, sweepers |
 //! | `logs.rs`, `redact.rs` | JSON lines; messages shown without what the contract calls sensitive |
-//! | `init.rs` | subscriber, OTLP export and recorder of a process |
+//! | `init.rs`, `collector.rs` | subscriber, OTLP export and recorder of a process |
 
+mod collector;
 mod init;
 mod logs;
 mod metrics;

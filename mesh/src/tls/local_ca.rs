@@ -31,8 +31,10 @@ const KEY_BEGINS: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 const CERTIFICATE: &str = "local-ca.pem";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ROOT_LIFE: Duration = DAY.saturating_mul(3_650);
-/// A service asks for a new certificate at every start, so this bounds one uninterrupted run.
-const WORKLOAD_LIFE: Duration = DAY.saturating_mul(397);
+/// A service is given a new certificate at every start, and while it runs before the old one ends.
+const WORKLOAD_LIFE: Duration = DAY.saturating_mul(30);
+/// Nobody renews a file that was made for a tool.
+const FILE_LIFE: Duration = DAY.saturating_mul(397);
 
 /// The authority of one data folder.
 pub struct LocalCa {
@@ -92,7 +94,7 @@ impl LocalCa {
     pub fn issue(&self, service: &str, clock: &dyn Clock) -> Result<Material, TlsError> {
         let id = SpiffeId::new(&self.trust_domain, service)?;
         let key = KeyPair::generate()?;
-        let certificate = workload_params(&id, clock.now())?.signed_by(&key, &self.issuer)?;
+        let certificate = workload_params(&id, clock.now(), WORKLOAD_LIFE)?.signed_by(&key, &self.issuer)?;
         Ok(Material {
             chain: vec![certificate.der().clone(), self.certificate.clone()],
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
@@ -108,7 +110,7 @@ impl LocalCa {
     pub fn issue_files(&self, service: &str, clock: &dyn Clock) -> Result<(PathBuf, PathBuf), TlsError> {
         let id = SpiffeId::new(&self.trust_domain, service)?;
         let key = KeyPair::generate()?;
-        let certificate = workload_params(&id, clock.now())?.signed_by(&key, &self.issuer)?;
+        let certificate = workload_params(&id, clock.now(), FILE_LIFE)?.signed_by(&key, &self.issuer)?;
         let paths =
             (self.folder.join(format!("{service}.pem")), self.folder.join(format!("{service}.key.pem")));
         write(&paths.0, 0o644, certificate.pem().as_bytes())?;
@@ -171,8 +173,8 @@ fn root_params(trust_domain: &str, now: Timestamp) -> CertificateParams {
     params
 }
 
-fn workload_params(id: &SpiffeId, now: Timestamp) -> Result<CertificateParams, TlsError> {
-    let mut params = dated(now, WORKLOAD_LIFE);
+fn workload_params(id: &SpiffeId, now: Timestamp, life: Duration) -> Result<CertificateParams, TlsError> {
+    let mut params = dated(now, life);
     params.distinguished_name = named(id.service());
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

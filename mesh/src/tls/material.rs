@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use caremesh_kernel::Timestamp;
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -14,9 +15,13 @@ use rustls::{
     },
 };
 use serde::Deserialize;
+use x509_parser::{
+    prelude::{FromDer, X509Certificate},
+    time::ASN1Time,
+};
 
 use super::TlsError;
-use crate::identity::SpiffeId;
+use crate::identity::{SpiffeError, SpiffeId};
 
 /// Where a production identity lies: what a cert-manager or SPIFFE CSI volume mounts.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +72,14 @@ impl Material {
         Ok(SpiffeId::from_certificate(leaf)?)
     }
 
+    /// From when until when the leaf certificate is good.
+    pub(super) fn validity(&self) -> Result<(Timestamp, Timestamp), TlsError> {
+        let leaf = self.chain.first().ok_or(TlsError::NoRoots)?;
+        let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| SpiffeError::UnreadableCertificate)?;
+        let instant = |time: ASN1Time| Timestamp::from_micros(time.timestamp().saturating_mul(1_000_000));
+        Ok((instant(leaf.validity.not_before), instant(leaf.validity.not_after)))
+    }
+
     pub(super) fn root_store(&self) -> Result<RootCertStore, TlsError> {
         let mut store = RootCertStore::empty();
         let (accepted, _) = store.add_parsable_certificates(self.roots.iter().cloned());
@@ -86,7 +99,7 @@ impl fmt::Debug for Material {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
     match found {

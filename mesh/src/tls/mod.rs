@@ -8,8 +8,10 @@
 mod listener;
 mod local_ca;
 mod material;
+mod renew;
 mod statement;
 mod verify;
+mod web;
 mod workload;
 
 use std::{io, path::PathBuf};
@@ -17,7 +19,9 @@ use std::{io, path::PathBuf};
 pub use listener::{Connection, Incoming, Peer, listen};
 pub use local_ca::LocalCa;
 pub use material::{CertificateFiles, Material};
+pub use renew::Renewing;
 pub use statement::StatementError;
+pub(crate) use web::web_client_config;
 pub use workload::WorkloadIdentity;
 
 use crate::identity::SpiffeError;

@@ -21,19 +21,14 @@ use rustls::{
 use super::workload::Live;
 use crate::identity::SpiffeId;
 
-/// Accepts a client whose certificate chains to our roots and names a workload of our trust domain.
+/// Accepts a peer whose certificate chains to our roots and names a workload of our trust domain: any one as a
+/// client, the expected one as a server.
 #[derive(Debug)]
-pub(super) struct PeerClients {
+pub(super) struct Peers {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
-}
-
-/// Accepts only the server that runs `expected`.
-#[derive(Debug)]
-pub(super) struct ExpectedServer {
-    pub(super) live: Arc<ArcSwap<Live>>,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
-    pub(super) expected: Box<str>,
+    /// None where peers are clients.
+    pub(super) expected: Option<Box<str>>,
 }
 
 fn refused() -> Error {
@@ -42,13 +37,45 @@ fn refused() -> Error {
 
 pub(super) fn workload_of(certificate: &CertificateDer<'_>, trust_domain: &str) -> Result<SpiffeId, Error> {
     let id = SpiffeId::from_certificate(certificate).map_err(|_| refused())?;
-    if id.trust_domain() != trust_domain {
-        return Err(refused());
-    }
-    Ok(id)
+    if id.trust_domain() == trust_domain { Ok(id) } else { Err(refused()) }
 }
 
-impl ClientCertVerifier for PeerClients {
+impl Peers {
+    fn check_name(&self, certificate: &CertificateDer<'_>, trust_domain: &str) -> Result<(), Error> {
+        let found = workload_of(certificate, trust_domain)?;
+        let meant = self.expected.as_deref().is_none_or(|expected| expected == found.service());
+        if meant { Ok(()) } else { Err(refused()) }
+    }
+}
+
+/// What rustls asks of either kind of verifier in the same words.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, cert, dss, &self.algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, cert, dss, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
+impl ClientCertVerifier for Peers {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         // No hints: they are borrowed from the verifier, and our roots may be replaced under it.
         &[]
@@ -62,34 +89,14 @@ impl ClientCertVerifier for PeerClients {
     ) -> Result<ClientCertVerified, Error> {
         let live = self.live.load();
         let verified = live.clients.verify_client_cert(end_entity, intermediates, now)?;
-        workload_of(end_entity, live.id.trust_domain())?;
+        self.check_name(end_entity, live.id.trust_domain())?;
         Ok(verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
-impl ServerCertVerifier for ExpectedServer {
+impl ServerCertVerifier for Peers {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -100,39 +107,11 @@ impl ServerCertVerifier for ExpectedServer {
     ) -> Result<ServerCertVerified, Error> {
         let live = self.live.load();
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &live.roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )?;
-        let found = workload_of(end_entity, live.id.trust_domain())?;
-        if found.service() != &*self.expected {
-            return Err(refused());
-        }
+        let (roots, algorithms) = (&live.roots, self.algorithms.all);
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)?;
+        self.check_name(end_entity, live.id.trust_domain())?;
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }

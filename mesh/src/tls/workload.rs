@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
+use caremesh_kernel::Timestamp;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::{ResolvesClientCert, Resumption},
@@ -18,7 +19,7 @@ use rustls::{
 
 use super::{
     Material, TlsError,
-    verify::{ExpectedServer, PeerClients, workload_of},
+    verify::{Peers, workload_of},
 };
 use crate::identity::SpiffeId;
 
@@ -38,6 +39,7 @@ pub(super) struct Live {
     pub(super) roots: Arc<RootCertStore>,
     pub(super) clients: Arc<dyn ClientCertVerifier>,
     key: Arc<CertifiedKey>,
+    validity: (Timestamp, Timestamp),
 }
 
 impl WorkloadIdentity {
@@ -47,8 +49,9 @@ impl WorkloadIdentity {
     /// When certificate, key and roots do not fit together, or the certificate names no workload.
     pub fn new(material: Material) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let live = Arc::new(ArcSwap::from_pointee(Live::compile(material, &provider)?));
-        Ok(Self { live, provider })
+        let live = Live::compile(material, &provider)?;
+        live.show_expiry();
+        Ok(Self { live: Arc::new(ArcSwap::from_pointee(live)), provider })
     }
 
     /// Replaces certificate, key and trust for every handshake from now on. The reload loop calls
@@ -57,8 +60,16 @@ impl WorkloadIdentity {
     /// # Errors
     /// As [`WorkloadIdentity::new`].
     pub fn replace(&self, material: Material) -> Result<(), TlsError> {
-        self.live.store(Arc::new(Live::compile(material, &self.provider)?));
+        let live = Live::compile(material, &self.provider)?;
+        live.show_expiry();
+        self.live.store(Arc::new(live));
         Ok(())
+    }
+
+    /// From when until when the present certificate is good.
+    #[must_use]
+    pub fn validity(&self) -> (Timestamp, Timestamp) {
+        self.live.load().validity
     }
 
     /// The name in the present certificate.
@@ -92,10 +103,7 @@ impl WorkloadIdentity {
     /// # Errors
     /// When the provider supports no TLS 1.3 suite.
     pub fn mesh_server_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let verifier = PeerClients {
-            live: self.live.clone(),
-            algorithms: self.provider.signature_verification_algorithms,
-        };
+        let verifier = self.verifier(None);
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::new(verifier))
@@ -125,11 +133,7 @@ impl WorkloadIdentity {
     /// # Errors
     /// When the provider supports no TLS 1.3 suite.
     pub fn client_config(&self, service: &str) -> Result<Arc<ClientConfig>, TlsError> {
-        let verifier = ExpectedServer {
-            live: self.live.clone(),
-            algorithms: self.provider.signature_verification_algorithms,
-            expected: service.into(),
-        };
+        let verifier = self.verifier(Some(service));
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
@@ -141,15 +145,31 @@ impl WorkloadIdentity {
     }
 }
 
+impl WorkloadIdentity {
+    fn verifier(&self, expected: Option<&str>) -> Peers {
+        Peers { live: self.live.clone(), algorithms: self.algorithms(), expected: expected.map(Into::into) }
+    }
+}
+
 impl Live {
     fn compile(material: Material, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let id = material.workload()?;
+        let validity = material.validity()?;
         let roots = Arc::new(material.root_store()?);
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
             .map_err(|_| TlsError::NoRoots)?;
         let key = Arc::new(CertifiedKey::from_der(material.chain, material.key, provider)?);
-        Ok(Self { id, roots, clients, key })
+        Ok(Self { id, roots, clients, key, validity })
+    }
+
+    /// For an alert: a certificate that nobody renews takes its service down on a day that is known.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+    fn show_expiry(&self) {
+        let seconds = self.validity.1.as_micros() / 1_000_000;
+        let service = self.id.service().to_owned();
+        metrics::gauge!("caremesh_certificate_expiry_timestamp_seconds", "caremesh_service" => service)
+            .set(seconds as f64);
     }
 }
 

@@ -1,11 +1,18 @@
 //! Who is spoken to, and who is let in, by certificate alone.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{
+    os::unix::fs::PermissionsExt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
-use caremesh_kernel::SystemClock;
+use caremesh_kernel::{Clock, SystemClock, Timestamp};
 use caremesh_mesh::{
     client::{Channel, ChannelBuilder},
-    tls::{CertificateFiles, LocalCa, Material, Peer, WorkloadIdentity},
+    tls::{CertificateFiles, LocalCa, Material, Peer, Renewing, WorkloadIdentity},
 };
 use caremesh_testkit::identity::{TRUST_DOMAIN, TestAuthority};
 use futures::FutureExt;
@@ -160,4 +167,41 @@ fn local_authority_is_made_once_and_its_keys_are_for_the_owner_only() {
     assert!(Material::load(&other).expect_err("refused").to_string().contains("caremesh.other"));
     let missing = CertificateFiles { key: "/nowhere/key.pem".into(), ..files };
     assert!(Material::load(&missing).expect_err("refused").to_string().contains("/nowhere/key.pem"));
+}
+
+/// A clock that a test moves by hand.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn certificate_is_renewed_before_it_expires_and_no_connection_is_dropped() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(Hand(AtomicI64::new(SystemClock.now().as_micros())));
+    let ca = LocalCa::open_or_create(folder.path(), TRUST_DOMAIN, &*clock).expect("an authority");
+    let renewing = Renewing::new(Arc::new(ca), clock.clone()).looking_every(Duration::from_millis(5));
+    let served = renewing.workload("svc-probe").expect("an identity");
+    let probe = Probe::start(&served, |_, _| async { ok() }.boxed()).await;
+    let open = channel(renewing.workload("svc-caller").expect("an identity"), "svc-probe", &probe);
+    call(&open, SAFE).await.expect("before");
+    let (_, first_end) = served.validity();
+    assert!(first_end.micros_since(clock.now()) <= 30 * DAY_MS * 1_000, "a month at most");
+
+    clock.0.fetch_add(15 * DAY_MS * 1_000, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(served.validity().1, first_end, "nothing is due half-way");
+    clock.0.fetch_add(10 * DAY_MS * 1_000, Ordering::SeqCst);
+    let renewed = async {
+        while served.validity().1 == first_end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), renewed).await.expect("renewed while it is still good");
+    assert_eq!(served.id().service(), "svc-probe");
+    call(&open, SAFE).await.expect("the open connection goes on");
 }

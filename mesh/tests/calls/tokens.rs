@@ -10,7 +10,7 @@ use caremesh_mesh::{
     policy::Role,
     tls::Peer,
 };
-use caremesh_testkit::identity::{TestIssuer, TestPerson};
+use caremesh_testkit::identity::{TestAuthority, TestIssuer, TestPerson};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::AlgorithmParameters};
@@ -439,4 +439,26 @@ async fn the_same_subject_of_two_issuers_is_two_callers() {
     assert_ne!(ours.caller_key(), theirs.caller_key());
     let again = bench.caller(&bench.issuer.token(&ada())).await.expect("accepted");
     assert_eq!(ours.caller_key(), again.caller_key(), "another token of the same person");
+}
+
+#[tokio::test]
+async fn keys_are_fetched_over_https_from_an_issuer_whose_authority_is_configured_and_from_no_other() {
+    let authority = TestAuthority::new().expect("an authority");
+    let issuer = TestIssuer::start_tls(&authority.workload("issuer").expect("a certificate"))
+        .await
+        .expect("an issuer");
+    let mut config = issuer.config();
+    let identity =
+        |config: &IdentityConfig| Identity::new(config, Arc::new(SystemClock)).expect("a configuration");
+    let headers = bearer(&issuer.token(&ada()));
+    let stranger = identity(&config).caller(&headers, None).await.expect_err("no public root vouches for it");
+    assert_eq!(stranger.reason(), "DEPENDENCY_DOWN");
+    assert_eq!(issuer.asked(), 0, "nothing was asked of a server that nobody vouches for");
+    config.issuers[0].jwks_roots = Some(authority.certificate_path());
+    let caller = identity(&config).caller(&headers, None).await.expect("accepted");
+    assert_eq!(caller.person().map(|person| person.subject.as_str()), Some("sub-ada"));
+    assert_eq!(issuer.asked(), 1);
+    config.issuers[0].jwks_roots = Some("/nowhere/roots.pem".into());
+    let refused = Identity::new(&config, Arc::new(SystemClock)).expect_err("refused at start").to_string();
+    assert!(refused.contains("jwks_roots") && refused.contains("/nowhere/roots.pem"), "{refused}");
 }

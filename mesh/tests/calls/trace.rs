@@ -348,3 +348,13 @@ fn redacted_message_shows_only_what_the_contract_calls_harmless() {
     assert!(!shown.contains("Adaeze") && shown.contains("[hidden]"), "{shown}");
     assert_eq!(redactor.show("caremesh.policy.v1.Unknown", b"Adaeze"), "[6 bytes]");
 }
+
+#[tokio::test]
+async fn line_that_names_its_service_names_it_once() {
+    let watching = &*WATCHING;
+    tracing::info!(caremesh.service = "svc-part", "a part has ended");
+    let text = watching.logs.text();
+    let line = text.lines().find(|line| line.contains("a part has ended")).expect("a line");
+    assert_eq!(line.matches("caremesh.service").count(), 1, "{line}");
+    assert!(line.contains(r#""caremesh.service":"svc-part""#), "{line}");
+}

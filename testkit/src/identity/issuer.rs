@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use axum::serve::Listener;
 use axum::{
     Router,
     extract::State,
@@ -19,6 +20,8 @@ use axum::{
     routing::get,
 };
 use caremesh_mesh::identity::{ClaimNames, IdentityConfig, IssuerConfig};
+use caremesh_mesh::tls::{Connection, Incoming, WorkloadIdentity, listen};
+use futures::StreamExt as _;
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
     jwk::{Jwk, JwkSet, PublicKeyUse},
@@ -35,7 +38,7 @@ const LIFE_SECONDS: i64 = 600;
 /// An issuer under way; its server stops when it is dropped.
 #[derive(Debug)]
 pub struct TestIssuer {
-    address: SocketAddr,
+    url: String,
     served: Arc<Served>,
     signing: Mutex<SigningKey>,
     server: JoinHandle<()>,
@@ -78,8 +81,25 @@ impl TestIssuer {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the test's issuer")?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind().await?;
+        Self::serving(listener, format!("http://{address}"))
+    }
+
+    /// Starts an issuer that serves over TLS, with the certificate of `identity`.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start_tls(identity: &WorkloadIdentity) -> anyhow::Result<Self> {
+        let (listener, address) = bind().await?;
+        let incoming = listen(listener, identity.edge_server_config()?);
+        Self::serving(TlsListener { incoming, address }, format!("https://{address}"))
+    }
+
+    fn serving<L>(listener: L, url: String) -> anyhow::Result<Self>
+    where
+        L: Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let signing = signing_key("key-1")?;
         let served = Arc::new(Served::default());
         served.lock().push(signing.public.clone());
@@ -88,13 +108,13 @@ impl TestIssuer {
             // Ends with the task; a test that needs it notices.
             drop(axum::serve(listener, app).await);
         });
-        Ok(Self { address, served, signing: Mutex::new(signing), server })
+        Ok(Self { url, served, signing: Mutex::new(signing), server })
     }
 
     /// What stands in `iss`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     /// An identity configuration that believes this issuer: fetches at most once per second for an
@@ -189,6 +209,35 @@ impl TestIssuer {
     #[must_use]
     pub fn answered_unchanged(&self) -> usize {
         self.served.unchanged.load(Ordering::SeqCst)
+    }
+}
+
+async fn bind() -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the test's issuer")?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+struct TlsListener {
+    incoming: Incoming,
+    address: SocketAddr,
+}
+
+impl Listener for TlsListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            // The stream only ends when it is dropped; a failed handshake is the caller's to see.
+            if let Some(Ok(connection)) = self.incoming.next().await {
+                return (connection, self.address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.address)
     }
 }
 
