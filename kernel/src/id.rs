@@ -77,6 +77,8 @@ register! {
     Product ProductId "prd";
     /// A branch of a pharmacy.
     Branch BranchId "brn";
+    /// A pharmacist as registered at a branch.
+    Pharmacist PharmacistId "phm";
     /// A lot of a product in the stock of a branch.
     Lot LotId "lot";
     /// A reservation of stock.

@@ -13,6 +13,7 @@ use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::page::PageTokens;
 use caremesh_mesh::policy::{ContractError, Purpose};
 use caremesh_mesh::server::{Running, ServerBuilder, ServerError, ServerParts, Transport};
+use caremesh_mesh::ticket::Tickets;
 use caremesh_mesh::tls::WorkloadIdentity;
 use caremesh_mesh::{Authenticator, CallContext, ContractPolicy, Deadline, Lifecycle};
 use futures::future::BoxFuture;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 use crate::app::App;
 use crate::clients::PolicyClient;
 use crate::config::{Config, ConfigError};
+use crate::domain::prescription::{Control, ControlError};
 use crate::migration::{KeyMigrator, Migrator};
 use crate::{grpc, worker};
 
@@ -49,6 +51,9 @@ pub enum Error {
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A table of medicine classes is wrong.
+    #[error(transparent)]
+    Classes(#[from] ControlError),
     /// The workload's certificate names no service.
     #[error("the workload has no SPIFFE id")]
     Identity,
@@ -102,6 +107,8 @@ impl Service {
         let app = App {
             db: db.clone(),
             policy,
+            control: Arc::new(Control::built_in()?),
+            tickets: Tickets::new(parts.workload.clone(), Arc::clone(&parts.clock)),
             secrets,
             keys: PersonKeys::new(&keys, provider, NAME),
             clock: Arc::clone(&parts.clock),

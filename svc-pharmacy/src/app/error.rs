@@ -3,7 +3,14 @@
 
 use caremesh_db::Error as DbError;
 
+use caremesh_kernel::{BranchId, PrescriptionId};
+
 use crate::clients::CallError;
+use crate::domain::branch::Unlicensed;
+use crate::domain::prescription::{
+    ControlRefusal, DocumentFault, FillRefusal, ItemFault, StateForbids, SubstitutionRefusal,
+};
+use crate::domain::stock::Refusal;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -31,4 +38,58 @@ pub enum Error {
     /// The feed cursor is not one of this feed.
     #[error("the cursor is not one of this feed")]
     Cursor,
+    /// The rules of stock forbid it.
+    #[error(transparent)]
+    Stock(#[from] Refusal),
+    /// Less is free than asked.
+    #[error("less is free than asked")]
+    Shortage {
+        /// The nearest other branch that has it.
+        next: Option<BranchId>,
+    },
+    /// A licence of the branch does not hold.
+    #[error(transparent)]
+    Unlicensed(#[from] Unlicensed),
+    /// The caller is not registered as a pharmacist today.
+    #[error("the caller is not registered as a pharmacist today")]
+    NotRegistered,
+    /// The same prescription of a consultation was issued before.
+    #[error("the prescription was issued before")]
+    AlreadyIssued(PrescriptionId),
+    /// The state of the prescription or the item forbids it.
+    #[error(transparent)]
+    State(#[from] StateForbids),
+    /// A controlled class forbids it.
+    #[error(transparent)]
+    Controlled(#[from] ControlRefusal),
+    /// An item cannot be meant.
+    #[error(transparent)]
+    Item(#[from] ItemFault),
+    /// The fill may not be handed out.
+    #[error(transparent)]
+    Fill(#[from] FillRefusal),
+    /// The product may not take the prescribed one's place.
+    #[error(transparent)]
+    Substitution(#[from] SubstitutionRefusal),
+    /// Safety findings that nobody has overridden, by their opaque ids; none: something could not be checked.
+    #[error("a safety finding has not been overridden")]
+    Unsafe {
+        /// The findings.
+        issues: Vec<String>,
+    },
+    /// The caller does not hold the lease on this prescription.
+    #[error("the verification is not the caller's")]
+    NotYours,
+    /// The paper was used before.
+    #[error("the paper was used before")]
+    PaperUsed,
+    /// The upload's time is over.
+    #[error("the upload's time is over")]
+    UploadExpired,
+    /// The receipt is not one of the gateway for this document, or tells of other bytes than were announced.
+    #[error("the document is not the announced one")]
+    OtherDocument,
+    /// The document is none, or damaged.
+    #[error(transparent)]
+    Document(#[from] DocumentFault),
 }

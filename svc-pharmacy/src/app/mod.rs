@@ -6,14 +6,20 @@ use std::sync::Arc;
 use caremesh_db::Db;
 use caremesh_db::keys::{PersonKeys, Secrets};
 use caremesh_kernel::{Clock, IdSource};
+use caremesh_mesh::ticket::Tickets;
 
 use crate::clients::PolicyClient;
+use crate::domain::prescription::Control;
 
+pub mod branch;
+mod change;
 mod error;
 pub mod list_access;
 pub mod list_events;
 mod once;
+mod pharmacy_events;
 mod scope;
+pub mod stock;
 
 pub use error::Error;
 pub use once::Once;
@@ -29,6 +35,10 @@ pub struct App {
     pub(crate) secrets: Secrets,
     /// The data keys of persons, in a store of their own.
     pub(crate) keys: PersonKeys,
+    /// Controlled classes of medicine, by jurisdiction.
+    pub(crate) control: Arc<Control>,
+    /// Signs upload tickets and reads the gateway's receipts.
+    pub(crate) tickets: Tickets,
     /// Gives reads their instant; writes take theirs from their transaction.
     pub(crate) clock: Arc<dyn Clock>,
     /// Gives new records their ids.

@@ -1,1 +1,6 @@
 //! What svc-pharmacy decides: pure, synchronous, told the time. Knows no transport, no rows, no wire and no clock.
+
+pub mod branch;
+pub mod prescription;
+pub mod safety;
+pub mod stock;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use caremesh_db::Error as DbError;
+use caremesh_kernel::BranchId;
 use caremesh_mesh::wire::Violation;
 use caremesh_mesh::{CallContext, CommonReason, Refusal};
 use caremesh_proto::pharmacy::v1::PharmacyReason;
@@ -11,6 +12,8 @@ use tonic::Status;
 
 use crate::app::Error;
 use crate::clients::CallError;
+use crate::domain::prescription::{DocumentFault, FillRefusal, StateForbids, SubstitutionRefusal};
+use crate::domain::stock::Refusal as StockRefusal;
 
 /// After which time a shed or overtaken caller may come back.
 const COME_BACK: Duration = Duration::from_millis(50);
@@ -36,6 +39,90 @@ pub(super) fn refusal(error: Error) -> Refusal {
         Error::Field { field, rule } => Refusal::new(Common::FieldInvalid).field(field, rule),
         Error::Stale => Refusal::new(Common::StaleVersion),
         Error::Cursor => Refusal::new(Pharmacy::CursorInvalid),
+        Error::Stock(refusal) => stock(&refusal),
+        Error::Shortage { next } => shortage(next),
+        Error::Unlicensed(unlicensed) => Refusal::new(Pharmacy::BranchNotLicensed).precondition(
+            unlicensed.kind.name(),
+            "branch",
+            "The licence does not hold today.",
+        ),
+        Error::NotRegistered => Refusal::new(Pharmacy::PharmacistNotRegistered),
+        Error::AlreadyIssued(id) => {
+            Refusal::new(Pharmacy::PrescriptionAlreadyIssued).metadata("prescription_id", id.to_string())
+        }
+        Error::State(forbids) => state(&forbids),
+        Error::Controlled(refusal) => Refusal::new(Pharmacy::ControlledNotAllowed).precondition(
+            refusal.rule,
+            refusal.class,
+            "The class of the medicine does not allow it.",
+        ),
+        Error::Item(fault) => Refusal::new(Pharmacy::ItemsInvalid)
+            .field(format!("items[{}].{}", fault.index, fault.field), fault.rule),
+        Error::Fill(refusal) => fill(&refusal),
+        Error::Substitution(SubstitutionRefusal::NoConsent) => {
+            Refusal::new(Pharmacy::SubstitutionConsentMissing)
+        }
+        Error::Substitution(_) => Refusal::new(Pharmacy::SubstitutionNotAllowed),
+        Error::Unsafe { issues } => {
+            issues.into_iter().fold(Refusal::new(Pharmacy::SafetyBlocked), |refusal, issue| {
+                refusal.precondition("SAFETY_ISSUE", issue, "The finding has not been overridden.")
+            })
+        }
+        Error::NotYours => Refusal::new(Pharmacy::VerificationNotYours),
+        Error::PaperUsed => Refusal::new(Pharmacy::PaperAlreadyUsed),
+        Error::UploadExpired => Refusal::new(Pharmacy::UploadExpired),
+        Error::OtherDocument => Refusal::new(Pharmacy::DocumentDigestMismatch),
+        Error::Document(fault) => Refusal::new(match fault {
+            DocumentFault::Empty => Pharmacy::DocumentEmpty,
+            DocumentFault::Unsupported => Pharmacy::DocumentTypeUnsupported,
+            DocumentFault::OtherKind => Pharmacy::DocumentTypeMismatch,
+            DocumentFault::Damaged => Pharmacy::DocumentDamaged,
+        }),
+    }
+}
+
+fn stock(refusal: &StockRefusal) -> Refusal {
+    use PharmacyReason as Pharmacy;
+    match refusal {
+        StockRefusal::Shortage { .. } => shortage(None),
+        StockRefusal::Unit => Refusal::new(Pharmacy::UnitMismatch),
+        StockRefusal::Expired => Refusal::new(Pharmacy::LotExpired),
+        StockRefusal::Recalled => Refusal::new(Pharmacy::LotRecalled),
+        StockRefusal::OtherExpiry => Refusal::new(Pharmacy::LotMismatch),
+        StockRefusal::Closed(_) => Refusal::new(Pharmacy::ReservationClosed),
+        StockRefusal::Unknown => Refusal::new(CommonReason::ResourceNotFound),
+    }
+}
+
+/// How much is there is nobody's business: only where else to go.
+fn shortage(next: Option<BranchId>) -> Refusal {
+    let refusal = Refusal::new(PharmacyReason::StockInsufficient);
+    match next {
+        Some(branch) => refusal.metadata("next_branch_id", branch.to_string()),
+        None => refusal,
+    }
+}
+
+fn state(forbids: &StateForbids) -> Refusal {
+    Refusal::new(PharmacyReason::PrescriptionStateForbids).precondition(
+        "PRESCRIPTION_STATE",
+        forbids.state,
+        "The state forbids it.",
+    )
+}
+
+fn fill(refusal: &FillRefusal) -> Refusal {
+    use PharmacyReason as Pharmacy;
+    match refusal {
+        FillRefusal::State(forbids) => state(forbids),
+        FillRefusal::Unit => Refusal::new(Pharmacy::UnitMismatch),
+        FillRefusal::Exhausted => Refusal::new(Pharmacy::FillsExhausted),
+        FillRefusal::TooMuch { owed } => {
+            Refusal::new(Pharmacy::QuantityExceeded).metadata("owed", owed.to_string())
+        }
+        FillRefusal::TooSoon { next } => {
+            Refusal::new(Pharmacy::RefillTooSoon).metadata("next_fill_date", next.to_string())
+        }
     }
 }
 

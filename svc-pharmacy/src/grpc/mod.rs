@@ -2,8 +2,11 @@
 //! service that makes a Status, and it decides nothing.
 
 mod audit;
+mod branch;
+mod convert;
 mod error;
 mod feed;
+mod stock;
 
 use std::sync::Arc;
 
@@ -11,7 +14,9 @@ use caremesh_mesh::CallContext;
 use caremesh_mesh::page::{Binding, Page, PageTokens};
 use caremesh_mesh::server::ServerBuilder;
 use caremesh_proto::pharmacy::v1::audit_service_server::AuditServiceServer;
+use caremesh_proto::pharmacy::v1::branch_service_server::BranchServiceServer;
 use caremesh_proto::pharmacy::v1::feed_service_server::FeedServiceServer;
+use caremesh_proto::pharmacy::v1::stock_service_server::StockServiceServer;
 use caremesh_proto::r#type::v1::{PageInfo, PageRequest};
 use prost::Message;
 use serde::Serialize;
@@ -37,6 +42,8 @@ pub(crate) fn add_to(
     let door = Door { app, pages: Arc::new(pages) };
     let most = max_message_bytes;
     server
+        .add(BranchServiceServer::new(door.clone()).max_decoding_message_size(most))
+        .add(StockServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(FeedServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(AuditServiceServer::new(door).max_decoding_message_size(most))
 }

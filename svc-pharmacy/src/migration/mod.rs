@@ -1,6 +1,9 @@
 //! The schema of svc-pharmacy, numbered and forward only: expand first, contract in a later release.
 //! It knows tables and nothing of what is decided with them.
 
+mod m0002_branch_stock;
+mod m0003_prescription;
+
 use sea_orm_migration::prelude::*;
 
 /// All migrations of this service: the shared tables of every store first.
@@ -11,7 +14,10 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         // Each file of this folder adds its own: m0001_catalogue, m0002_branch_stock, m0003_prescription, m0004_order.
-        caremesh_db::migration::shared()
+        let mut all = caremesh_db::migration::shared();
+        all.push(Box::new(m0002_branch_stock::BranchStock));
+        all.push(Box::new(m0003_prescription::Prescription));
+        all
     }
 }
 

@@ -2,7 +2,21 @@
 //! nothing.
 
 pub(crate) mod access;
+pub(crate) mod branch;
 mod error;
 mod sql;
+pub(crate) mod stock;
+
+use caremesh_kernel::{Date, Id, Kind};
 
 pub use error::Error;
+
+/// An id out of a column.
+fn parse_id<K: Kind>(text: &str) -> Result<Id<K>, Error> {
+    text.parse().map_err(|_| Error::Corrupt("a column holds no id of its kind"))
+}
+
+/// A day out of a column.
+fn parse_date(text: &str) -> Result<Date, Error> {
+    text.parse().map_err(|_| Error::Corrupt("a column holds no day"))
+}

@@ -11,7 +11,7 @@ use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::{CallContext, Deadline, Lifecycle};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, stock};
 
 /// Time that one round of sweeping may take.
 const ROUND: Duration = Duration::from_secs(30);
@@ -57,6 +57,9 @@ async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: Cancellat
                 Deadline::after(ROUND),
             )
         };
+        if let Err(error) = stock::sweep(&app, &context("sweep_reservations")).await {
+            tracing::warn!(error = %error, "expired reservations could not be swept; trying again");
+        }
         if let Err(error) = app.db.purge_idempotency(&context("purge_idempotency"), PURGED).await {
             tracing::warn!(error = %error, "old request ids could not be removed; trying again");
         }
