@@ -44,8 +44,8 @@ pub fn verify(what: Subject, root: Option<&Path>, sources: &Sources) -> Result<(
 }
 
 async fn ledger(config: &policy::Config) -> Result<(), Failure> {
-    let bar = terminal::spinner("replaying the ledger");
-    let report = policy::verify_ledger(config).await;
+    let bar = terminal::progress(0, "replaying the ledger, accounts");
+    let report = policy::verify_ledger(config, &|done, all| terminal::show(&bar, done, all)).await;
     bar.finish_and_clear();
     let report = report.or_environment()?;
     for layer in &report.overdrawn {
@@ -68,8 +68,8 @@ async fn ledger(config: &policy::Config) -> Result<(), Failure> {
 }
 
 async fn audit(config: &policy::Config) -> Result<(), Failure> {
-    let bar = terminal::spinner("walking the audit trail");
-    let report = policy::verify_audit(config).await;
+    let bar = terminal::progress(0, "walking the audit trail, lines");
+    let report = policy::verify_audit(config, &|done, all| terminal::show(&bar, done, all)).await;
     bar.finish_and_clear();
     let report = report.or_environment()?;
     if let Some(broken) = report.broken {

@@ -30,6 +30,12 @@ pub fn progress(total: u64, what: &str) -> ProgressBar {
     }
 }
 
+/// Moves a bar to `done` of `all`.
+pub fn show(bar: &ProgressBar, done: i64, all: i64) {
+    bar.set_length(all.unsigned_abs());
+    bar.set_position(done.unsigned_abs());
+}
+
 /// A spinner for work whose length is not known; nothing is drawn when stderr is no terminal.
 #[must_use]
 pub fn spinner(what: &str) -> ProgressBar {

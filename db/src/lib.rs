@@ -23,19 +23,27 @@
 //!
 //! # A write
 //!
-//! ```ignore
-//! db.write(&ctx, move |tx| {
-//!     let input = input.clone();            // the work may run again after a collision
+//! ```no_run
+//! # use caremesh_db::{Batch, Db, Error, Expect, NewEvent, Tx};
+//! # use caremesh_mesh::{CallContext, Touched};
+//! # use sea_orm::{ConnectionTrait, Statement};
+//! # async fn example(db: Db, ctx: CallContext, select: Statement, event: NewEvent) -> Result<(), Error> {
+//! db.write(&ctx, move |tx: &Tx| {
+//!     let (select, event) = (select.clone(), event.clone());   // the work may run again after a collision
 //!     Box::pin(async move {
-//!         let found = store::accounts_in(tx, &input).await?;   // one read
-//!         let decided = domain::decide(found, &input)?;
-//!         tx.emit(event);                                      // outbox row, same transaction
-//!         ctx.touched(…);                                      // audit row, same transaction
-//!         tx.apply(decided.into_batch()).await?;               // one round trip for everything
-//!         Ok(decided.answer())
+//!         let found = tx.query_one_raw(select).await?;         // one read
+//!         let version: i64 = found.ok_or(Error::Corrupt("no account"))?.try_get_by_index(0)?;
+//!         let mut batch = Batch::new();                        // what the domain decided
+//!         let sql = "UPDATE account SET version = version + 1 WHERE version = $1";
+//!         batch.push("account", sql, vec![version.into()], Expect::Rows(1));
+//!         tx.emit([event]);                                    // outbox row, same transaction
+//!         tx.context().touched(Touched::read(None, "acc_1"));  // audit row, same transaction
+//!         tx.apply(batch).await?;                              // one round trip for everything
+//!         Ok::<_, Error>(())
 //!     })
 //! })
 //! .await
+//! # }
 //! ```
 //!
 //! BEGIN, the read, the batch and COMMIT: four round trips.
@@ -65,5 +73,5 @@ pub use connect::{Db, Parts};
 pub use error::Error;
 pub use idempotency::{Answered, KEPT_MICROS as IDEMPOTENCY_KEPT_MICROS, Replay};
 pub use outbox::NewEvent;
-pub use read::Reader;
+pub use read::{Progress, Reader};
 pub use tx::{Tx, Work};

@@ -10,6 +10,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
 use crate::error::out_of_time;
 use crate::{Db, Kind, observe};
 
+/// Is told now and then how much of a long work is done, and how much there is.
+pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Send + Sync);
+
 /// The read pool as one call may use it: every statement ends with the call's deadline. A reader cannot write; the
 /// connections refuse it.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
 use caremesh_db::keys::{KeyProvider, LocalKeys, PersonKeys, Secrets};
-use caremesh_db::{Db, Error as DbError, Parts as DbParts};
+use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
 use caremesh_kernel::{Clock, IdSource, Uuid};
 use caremesh_mesh::health::Probe;
 use caremesh_mesh::identity::SpiffeId;
@@ -28,7 +28,9 @@ use crate::{grpc, worker};
 /// The service's name in the mesh.
 pub const NAME: &str = "svc-policy";
 
-/// Time that starting, migrating and verifying may take.
+/// Time that verifying may take: somebody watches it, and may end it.
+const VERIFY: Duration = Duration::from_secs(24 * 3600);
+/// Time that starting and migrating may take.
 const START: Duration = Duration::from_secs(600);
 /// Time that transactions under way may take at the end.
 const LAST: Duration = Duration::from_secs(10);
@@ -165,28 +167,29 @@ pub async fn migrate(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// Replays every posting and compares with the balances.
+/// Replays every posting and compares with the balances; tells `progress` how many accounts are done.
 ///
 /// # Errors
 /// [`Error::Store`] when the database cannot be read. A difference is an answer, not an error.
-pub async fn verify_ledger(config: &Config) -> Result<LedgerReport, Error> {
+pub async fn verify_ledger(config: &Config, progress: Progress<'_>) -> Result<LedgerReport, Error> {
     let db = Db::connect(config.database()).await?;
     db.check_schema::<Migrator>().await?;
-    let report = verify(&db.read(&command("verify_ledger")?), db.kind()).await;
+    let report = verify(&db.read(&command("verify_ledger")?), db.kind(), progress).await;
     db.drain(LAST).await;
     Ok(report?)
 }
 
-/// Recomputes the chain of the audit trail and compares it with the published checkpoints.
+/// Recomputes the chain of the audit trail and compares it with the published checkpoints; tells `progress` how many lines
+/// are done.
 ///
 /// # Errors
 /// [`Error::Store`] when database, key or checkpoints cannot be read. A broken link is an answer, not an error.
-pub async fn verify_audit(config: &Config) -> Result<AuditReport, Error> {
+pub async fn verify_audit(config: &Config, progress: Progress<'_>) -> Result<AuditReport, Error> {
     let db = Db::connect(config.database()).await?;
     db.check_schema::<Migrator>().await?;
     let published = CheckpointLog::in_file(&config.audit_checkpoint_file).read()?;
     let verifier = Signer::open_or_create(&config.audit_key_file)?.verifier();
-    let report = db.verify_audit(&command("verify_audit")?, &published, &verifier).await;
+    let report = db.verify_audit(&command("verify_audit")?, &published, &verifier, progress).await;
     db.drain(LAST).await;
     Ok(report?)
 }
@@ -266,5 +269,5 @@ fn process(workload: &SpiffeId, name: &str, limit: Duration) -> CallContext {
 /// The context of an operator's command on the machine itself, where no certificate is at hand.
 fn command(name: &str) -> Result<CallContext, Error> {
     let workload = SpiffeId::new("caremesh.local", NAME).map_err(|_| Error::Identity)?;
-    Ok(process(&workload, name, START))
+    Ok(process(&workload, name, VERIFY))
 }

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Statement};
 
 use super::chain::{GENESIS, Hash, link};
 use super::{Checkpoint, STORED, Stored, Verifier};
-use crate::{Db, Error, Reader};
+use crate::{Db, Error, Progress, Reader};
 
 /// Lines read at a time.
 const PAGE: i64 = 2_000;
@@ -59,7 +59,8 @@ pub enum Defect {
 }
 
 impl Db {
-    /// Recomputes every link and compares with the checkpoints that were published outside the database.
+    /// Recomputes every link and compares with the checkpoints that were published outside the database; tells
+    /// `progress` how many lines are done.
     ///
     /// # Errors
     /// When the database cannot be read. A broken chain is an answer, not an error.
@@ -68,10 +69,13 @@ impl Db {
         context: &CallContext,
         published: &[Checkpoint],
         verifier: &Verifier,
+        progress: Progress<'_>,
     ) -> Result<AuditReport, Error> {
         let reader = self.read(context);
         let mut walk = Walk::new(published, verifier);
+        let all = count_sealed(&reader).await?;
         while walk.broken.is_none() {
+            progress(walk.position, all);
             let page = page_after(&reader, walk.position).await?;
             if page.is_empty() {
                 break;
@@ -152,6 +156,12 @@ async fn page_after(reader: &Reader, position: i64) -> Result<Vec<QueryResult>, 
     let statement =
         Statement::from_sql_and_values(reader.kind().backend(), sql, [position.into(), PAGE.into()]);
     Ok(reader.query_all_raw(statement).await?)
+}
+
+async fn count_sealed(reader: &Reader) -> Result<i64, Error> {
+    let sql = "SELECT count(*) FROM audit_event WHERE position IS NOT NULL";
+    let row = reader.query_one_raw(Statement::from_string(reader.kind().backend(), sql)).await?;
+    Ok(row.ok_or(Error::Corrupt("count without a row"))?.try_get_by_index(0)?)
 }
 
 async fn tail(reader: &Reader) -> Result<(i64, Option<Timestamp>), Error> {

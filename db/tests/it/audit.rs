@@ -53,7 +53,7 @@ impl Trail {
 
     async fn broken(&self) -> Option<Broken> {
         let published = self.log.read().expect("the log");
-        self.db.verify_audit(&call(), &published, &self.verifier).await.expect("readable").broken
+        self.db.verify_audit(&call(), &published, &self.verifier, &|_, _| ()).await.expect("readable").broken
     }
 
     /// What somebody with full power over the database can do.
@@ -133,7 +133,7 @@ for_each_database! { with store;
         trail.record(1).await;
         trail.sealer.seal_all().await.expect("the forger seals");
         assert_eq!(trail.broken().await, Some(Broken { position: 10, defect: Defect::Rewritten }));
-        assert_eq!(trail.db.verify_audit(&call(), &[], &trail.verifier).await.expect("read").broken, None, "alone it looks whole");
+        assert_eq!(trail.db.verify_audit(&call(), &[], &trail.verifier, &|_, _| ()).await.expect("read").broken, None, "alone it looks whole");
     }
 
     async fn a_checkpoint_by_another_key_is_not_believed(store: Store) {
@@ -162,7 +162,7 @@ for_each_database! { with store;
     async fn lines_without_a_seal_are_told_and_two_sealers_make_one_chain(store: Store) {
         let (one, two) = (trail(&store, "one").await, trail(&store, "one").await);
         one.record(30).await;
-        let report = one.db.verify_audit(&call(), &[], &one.verifier).await.expect("read");
+        let report = one.db.verify_audit(&call(), &[], &one.verifier, &|_, _| ()).await.expect("read");
         assert_eq!((report.sealed, report.unsealed, report.oldest_unsealed.is_some()), (0, 30, true));
         for _ in 0..20 {
             one.record(20).await;
@@ -173,7 +173,7 @@ for_each_database! { with store;
         }
         one.seal().await;
         let published = one.log.read().expect("log");
-        let report = one.db.verify_audit(&call(), &published, &one.verifier).await.expect("read");
+        let report = one.db.verify_audit(&call(), &published, &one.verifier, &|_, _| ()).await.expect("read");
         assert_eq!((report.sealed, report.unsealed, report.broken.clone()), (430, 0, None), "{report:?}");
         assert_eq!(report.checkpoints, published.len());
         assert_eq!(number(&one.db, "SELECT count(*) FROM audit_event WHERE outcome = 'ROLE_MISSING'").await, 86);

@@ -126,6 +126,17 @@ fn history(seed: u8, length: usize) -> Vec<(Step, i64)> {
     steps.new_tree(&mut runner).expect("a history").current()
 }
 
+/// What verification finds, `size` accounts at a time; it counts up to all of them.
+async fn verified(store: &Store, size: usize) -> super::LedgerReport {
+    let seen = std::sync::Mutex::new(Vec::new());
+    let note = |done, all| seen.lock().expect("sound").push((done, all));
+    let reader = store.db.read(&context());
+    let report = super::verify::in_lots_of(size, &reader, store.db.kind(), &note).await.expect("readable");
+    let seen = seen.into_inner().expect("sound");
+    assert!(seen.is_sorted() && seen.iter().all(|(done, all)| done <= all && *all == 3), "{seen:?}");
+    report
+}
+
 for_each_database! { with store;
     async fn the_same_history_ends_at_the_same_balances_as_the_rules_alone(store: Store) {
         let opening = account(pool(), 1_000);
@@ -180,6 +191,33 @@ for_each_database! { with store;
         again.expected.insert(pool().id(), 1);
         let refused = post(&store.db, &again, &[opening]).await;
         assert!(matches!(refused, Err(Error::AlreadyPosted)), "{refused:?}");
+    }
+
+    async fn a_balance_that_was_changed_is_found_in_whatever_lot_its_account_is(store: Store) {
+        let opening = account(pool(), 1_000);
+        let mut shelf = Shelf::with(vec![opening.clone()]);
+        let posting = shelf.posting(1, vec![crate::domain::ledger::tests::spend(400)]);
+        post(&store.db, &posting, &[opening]).await.expect("there is room");
+        // Two more accounts that nothing was posted to, before and after the first by id.
+        for id in ["'aaa'", "'zzz'"] {
+            let columns = "term_id, code, measure, scope_kind, scope_id, period, currency, when_full, version";
+            execute(&store.db, format!("INSERT INTO account SELECT {id}, {columns} FROM account LIMIT 1")).await.expect("copied");
+            let columns = "kind, ordinal, granted, 0, 0, 0, valid_from, valid_until, waiting_from, draw_order";
+            let sql = format!("INSERT INTO layer SELECT {id}, {id}, {columns} FROM layer LIMIT 1");
+            execute(&store.db, sql).await.expect("copied");
+        }
+        // Their granted amounts came with no posting.
+        execute(&store.db, "UPDATE layer SET granted = 0 WHERE used = 0".to_owned()).await.expect("emptied");
+        assert!(verified(&store, 1).await.is_clean(), "{:?}", verified(&store, 1).await);
+
+        execute(&store.db, "UPDATE layer SET used = used + 1 WHERE used > 0".to_owned()).await.expect("changed");
+        execute(&store.db, "UPDATE layer SET granted = 5 WHERE id = 'zzz'".to_owned()).await.expect("changed");
+        for size in [1, 2, 3, 500] {
+            let report = verified(&store, size).await;
+            let found: Vec<_> = report.differences.iter().map(|it| (it.check.as_str(), it.stored, it.journal)).collect();
+            assert_eq!(found, [("layer.granted", 5, 0), ("layer.used", 401, 400)], "in lots of {size}");
+            assert_eq!((report.postings, report.layers), (1, 3));
+        }
     }
 
     async fn a_posting_against_another_version_writes_nothing(store: Store) {

@@ -1,7 +1,8 @@
 //! `caremesh verify ledger`: replays the journal and compares it with every balance, and checks what no constraint of the
-//! database can see. It trusts the journal, because nobody can change it.
+//! database can see. It trusts the journal, because nobody can change it. Accounts are compared some at a time, each lot in
+//! one statement and so at one instant: it may run beside a service that posts.
 
-use caremesh_db::Kind;
+use caremesh_db::{Kind, Progress};
 use sea_orm::ConnectionTrait;
 use serde::Deserialize;
 
@@ -51,22 +52,72 @@ impl LedgerReport {
     }
 }
 
-/// Replays and compares. Reads only.
-pub(crate) async fn verify<C: ConnectionTrait>(c: &C, kind: Kind) -> Result<LedgerReport, Error> {
+/// Accounts compared in one statement: every check is about one account and never about two.
+const LOT: usize = 500;
+/// Sorts after every id, so that the last lot holds legs and holds of accounts that are not there, too.
+const BEYOND: &str = "\u{10FFFF}";
+
+/// Replays and compares; tells `progress` how many accounts are done. Reads only.
+pub(crate) async fn verify<C: ConnectionTrait>(
+    c: &C,
+    kind: Kind,
+    progress: Progress<'_>,
+) -> Result<LedgerReport, Error> {
+    in_lots_of(LOT, c, kind, progress).await
+}
+
+/// [`verify`], `size` accounts at a time.
+pub(super) async fn in_lots_of<C: ConnectionTrait>(
+    size: usize,
+    c: &C,
+    kind: Kind,
+    progress: Progress<'_>,
+) -> Result<LedgerReport, Error> {
     let mut report = LedgerReport {
         postings: count(c, "SELECT COUNT(*) FROM posting").await?,
         layers: count(c, "SELECT COUNT(*) FROM layer").await?,
         ..LedgerReport::default()
     };
-    for (tag, body) in tagged(c, &checks(kind), vec![]).await? {
+    let accounts = count(c, "SELECT COUNT(*) FROM account").await?;
+    let checks = checks(kind);
+    let (mut after, mut done) = (String::new(), 0);
+    loop {
+        progress(done, accounts);
+        let lot = accounts_after(c, &after, size).await?;
+        let until = lot.get(size - 1).cloned().unwrap_or_else(|| BEYOND.to_owned());
+        compare(c, &checks, &after, &until, &mut report).await?;
+        if until == BEYOND {
+            break;
+        }
+        after = until;
+        done += i64::try_from(lot.len()).unwrap_or_default();
+    }
+    report.differences.sort_by(|a, b| (&a.check, &a.subject).cmp(&(&b.check, &b.subject)));
+    report.overdrawn.sort_by(|a, b| a.layer.cmp(&b.layer));
+    Ok(report)
+}
+
+async fn accounts_after<C: ConnectionTrait>(c: &C, after: &str, most: usize) -> Result<Vec<String>, Error> {
+    let sql = format!("SELECT id FROM account WHERE id > $1 ORDER BY id LIMIT {most}");
+    let rows = c.query_all_raw(statement(c, &sql, vec![after.into()])).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+/// Compares the accounts between two ids, the first one not among them.
+async fn compare<C: ConnectionTrait>(
+    c: &C,
+    checks: &str,
+    after: &str,
+    until: &str,
+    report: &mut LedgerReport,
+) -> Result<(), Error> {
+    for (tag, body) in tagged(c, checks, vec![after.into(), until.into()]).await? {
         match tag.as_str() {
             "overdrawn" => report.overdrawn.push(parse(&body)?),
             _ => report.differences.push(parse(&body)?),
         }
     }
-    report.differences.sort_by(|a, b| (&a.check, &a.subject).cmp(&(&b.check, &b.subject)));
-    report.overdrawn.sort_by(|a, b| a.layer.cmp(&b.layer));
-    Ok(report)
+    Ok(())
 }
 
 async fn count<C: ConnectionTrait>(c: &C, sql: &str) -> Result<i64, Error> {
@@ -88,6 +139,11 @@ fn checks(kind: Kind) -> String {
     balances.into_iter().chain(others).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
+/// Keeps a check to the accounts of one lot.
+fn of_lot(row: &str) -> String {
+    format!("{row}.account_id > $1 AND {row}.account_id <= $2")
+}
+
 fn difference(kind: Kind, check: &str, from: &str) -> String {
     let check = format!("'{check}'");
     let pairs = [
@@ -106,16 +162,21 @@ fn difference(kind: Kind, check: &str, from: &str) -> String {
 fn balance(kind: Kind, column: &str) -> String {
     let from = format!(
         "SELECT l.id AS subject, l.{column} AS stored, CAST(COALESCE((SELECT SUM(k.{column}) FROM posting_leg k \
-         WHERE k.account_id = l.account_id AND k.layer_id = l.id), 0) AS BIGINT) AS journal FROM layer l"
+         WHERE k.account_id = l.account_id AND k.layer_id = l.id), 0) AS BIGINT) AS journal FROM layer l WHERE {}",
+        of_lot("l")
     );
     difference(kind, &format!("layer.{column}"), &from)
 }
 
 /// No leg moves a layer that is not there.
 fn stray_layers(kind: Kind) -> String {
-    let from = "SELECT k.layer_id AS subject, 0 AS stored, COUNT(*) AS journal FROM posting_leg k \
-         LEFT JOIN layer l ON l.id = k.layer_id AND l.account_id = k.account_id WHERE l.id IS NULL GROUP BY k.layer_id";
-    difference(kind, "leg.layer", from)
+    let from = format!(
+        "SELECT k.layer_id AS subject, 0 AS stored, COUNT(*) AS journal FROM posting_leg k \
+         LEFT JOIN layer l ON l.id = k.layer_id AND l.account_id = k.account_id \
+         WHERE l.id IS NULL AND {} GROUP BY k.layer_id",
+        of_lot("k")
+    );
+    difference(kind, "leg.layer", &from)
 }
 
 /// What a layer reserves is what open holds keep of it.
@@ -124,7 +185,8 @@ fn kept_by_holds(kind: Kind) -> String {
         "CASE WHEN g.captured + g.released < g.amount THEN g.amount - g.captured - g.released ELSE 0 END";
     let from = format!(
         "SELECT l.id AS subject, l.reserved AS stored, CAST(COALESCE((SELECT SUM({kept}) FROM hold_leg g \
-         WHERE g.account_id = l.account_id AND g.layer_id = l.id), 0) AS BIGINT) AS journal FROM layer l"
+         WHERE g.account_id = l.account_id AND g.layer_id = l.id), 0) AS BIGINT) AS journal FROM layer l WHERE {}",
+        of_lot("l")
     );
     difference(kind, "layer.reserved_by_holds", &from)
 }
@@ -136,27 +198,34 @@ fn too_much_reversed(kind: Kind) -> String {
     let from = format!(
         "SELECT v.reverses AS subject, CAST({captured} AS BIGINT) AS stored, \
          CAST(CASE WHEN {captured} + SUM(v.used) < 0 THEN -SUM(v.used) ELSE {captured} END AS BIGINT) AS journal \
-         FROM posting_leg v WHERE v.reverses IS NOT NULL GROUP BY v.reverses, v.layer_id, v.line"
+         FROM posting_leg v WHERE v.reverses IS NOT NULL AND {} GROUP BY v.reverses, v.layer_id, v.line",
+        of_lot("v")
     );
     difference(kind, "posting.reversed", &from)
 }
 
 /// INV-P1, also where the constraint was dropped.
 fn over_room(kind: Kind) -> String {
-    let from = "SELECT l.id AS subject, l.reserved + l.used AS stored, \
+    let from = format!(
+        "SELECT l.id AS subject, l.reserved + l.used AS stored, \
          CASE WHEN l.reserved + l.used > l.granted + l.overdrawn OR l.reserved < 0 OR l.used < 0 \
-         THEN l.granted + l.overdrawn ELSE l.reserved + l.used END AS journal FROM layer l";
-    difference(kind, "layer.room", from)
+         THEN l.granted + l.overdrawn ELSE l.reserved + l.used END AS journal FROM layer l WHERE {}",
+        of_lot("l")
+    );
+    difference(kind, "layer.room", &from)
 }
 
 /// Overdraft rises only with a recovery.
 fn without_recovery(kind: Kind) -> String {
-    let from = "SELECT k.posting_id AS subject, k.overdrawn AS stored, 0 AS journal FROM posting_leg k \
-         WHERE k.overdrawn > 0 AND k.recovery IS NULL";
-    difference(kind, "leg.recovery", from)
+    let from = format!(
+        "SELECT k.posting_id AS subject, k.overdrawn AS stored, 0 AS journal FROM posting_leg k \
+         WHERE k.overdrawn > 0 AND k.recovery IS NULL AND {}",
+        of_lot("k")
+    );
+    difference(kind, "leg.recovery", &from)
 }
 
 fn overdrawn(kind: Kind) -> String {
     let row = object(kind, &[("layer", "l.id"), ("amount", "l.overdrawn")]);
-    format!("SELECT 'overdrawn' AS tag, {row} AS body FROM layer l WHERE l.overdrawn > 0")
+    format!("SELECT 'overdrawn' AS tag, {row} AS body FROM layer l WHERE l.overdrawn > 0 AND {}", of_lot("l"))
 }
