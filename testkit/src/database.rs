@@ -96,12 +96,16 @@ pub(crate) fn skipped(reason: &str) {
 /// The first line names an async function `fn(DatabaseKind) -> Option<Fixture>` that prepares what a test needs; `None`
 /// means that PostgreSQL is missing, which [`TestDatabase`] has said aloud.
 ///
-/// ```ignore
-/// for_each_database! { with open_store;
-///     async fn a_posting_is_all_or_nothing(store: Store) {
-///         …
+/// ```
+/// use caremesh_testkit::database::TestDatabase;
+/// use caremesh_testkit::for_each_database;
+///
+/// for_each_database! { with TestDatabase::empty;
+///     async fn a_database_of_its_own_has_an_address(database: TestDatabase) {
+///         assert!(database.url().contains(':'));
 ///     }
 /// }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! for_each_database {
