@@ -54,11 +54,12 @@ migrate: setup-run ## Bring the stores in data/ to this version's schema.
 	cargo run --bin caremesh -- migrate --data $(DATA)
 
 verify: setup-run ## Replay the ledger and the audit chain of data/ and compare.
-	cargo run --bin caremesh -- verify ledger --data $(DATA) && cargo run --package caremesh -- verify audit --data $(DATA)
+	cargo run --bin caremesh -- verify ledger --data $(DATA) && cargo run --bin caremesh -- verify audit --data $(DATA)
 
 $(PROTOX):
 	@.ci/need cargo
-	cargo install protox --version 0.10.0 --features bin --locked --force --debug --quiet --root .tools
+	@echo "building the protobuf compiler, once (about a minute)"
+	cargo install protox --version 0.10.0 --features bin --locked --force --debug --root .tools
 	@touch $@
 
 $(PYTHON): .ci/requirements.txt

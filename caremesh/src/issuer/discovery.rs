@@ -1,12 +1,12 @@
-//! What clients read before they start: the discovery document, the public keys, the style sheet.
-//! Must not know people or grants.
+//! What anybody may read without signing in: the discovery document, the public keys, who there is, the style
+//! sheet. Must not know grants.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::response::{Html, IntoResponse};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
 
@@ -42,6 +42,11 @@ pub(super) async fn document(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
 pub(super) async fn jwks(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
     let keys: JwkSet = issuer.keys.public_set();
     ([(CACHE_CONTROL, "public, max-age=300")], Json(keys))
+}
+
+/// Who can sign in, for a person who opens the issuer's address in a browser.
+pub(super) async fn home(State(issuer): State<Arc<Issuer>>) -> Html<String> {
+    Html(page::who_there_is(&issuer.people.load()))
 }
 
 /// The style sheet of the pages.

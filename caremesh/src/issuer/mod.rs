@@ -69,6 +69,7 @@ impl Issuer {
         // For people: pages only, no other origin may read them.
         let for_people = Router::new()
             .route("/authorize", get(authorize::ask).post(authorize::choose))
+            .route("/", get(discovery::home))
             .route("/end-session", get(session::end))
             .route("/style.css", get(discovery::style));
         headers::strict(for_clients.merge(for_people), &self.url).with_state(self)

@@ -22,9 +22,23 @@ pub(super) fn sign_in(client_name: &str, request_id: &str, people: &[DemoPerson]
          </form>",
         client = escape(client_name),
         request = escape(request_id),
-        groups = groups(people),
+        groups = groups(people, button),
     );
     document("Sign in", &body)
+}
+
+/// The page of somebody who came without an application: who there is to be, and how to be them at a shell.
+#[must_use]
+pub(super) fn who_there_is(people: &[DemoPerson]) -> String {
+    let body = format!(
+        "<h1>Who can sign in to this demo</h1>\n\
+         <p class=\"note\"><strong>This is a demo.</strong> The people below are invented and have no \
+         passwords. An application that asks for a sign-in brings you to a page like this one, where you choose. \
+         At a shell, the command beside a name prints an access token.</p>\n\
+         {}",
+        groups(people, card)
+    );
+    document("Who can sign in", &body)
 }
 
 /// The page after signing out when the client named no place to go.
@@ -45,14 +59,14 @@ pub(super) fn problem(sentence: &str) -> String {
     document("Sign-in problem", &body)
 }
 
-fn groups(people: &[DemoPerson]) -> String {
+fn groups(people: &[DemoPerson], one: fn(&DemoPerson) -> String) -> String {
     let mut html = String::new();
     for group in people.chunk_by(|left, right| left.group == right.group) {
         let title = group.first().map_or("", |person| person.group.as_str());
         // Writing to a String cannot fail.
         let _ = writeln!(html, "<section><h2>{}</h2>\n<ul>", escape(title));
         for person in group {
-            html.push_str(&button(person));
+            html.push_str(&one(person));
         }
         html.push_str("</ul></section>\n");
     }
@@ -60,12 +74,20 @@ fn groups(people: &[DemoPerson]) -> String {
 }
 
 fn button(person: &DemoPerson) -> String {
+    let handle = escape(&person.handle);
+    format!("<li><button name=\"person\" value=\"{handle}\">{}</button></li>\n", name_and_role(person))
+}
+
+fn card(person: &DemoPerson) -> String {
+    let handle = escape(&person.handle);
+    format!("<li class=\"card\">{} <code>caremesh token --as {handle}</code></li>\n", name_and_role(person))
+}
+
+fn name_and_role(person: &DemoPerson) -> String {
     format!(
-        "<li><button name=\"person\" value=\"{handle}\"><span class=\"name\">{name}</span> \
-         <span class=\"role\">{title}</span></button></li>\n",
-        handle = escape(&person.handle),
-        name = escape(&person.name),
-        title = escape(&person.title),
+        "<span class=\"name\">{}</span> <span class=\"role\">{}</span>",
+        escape(&person.name),
+        escape(&person.title)
     )
 }
 

@@ -119,6 +119,17 @@ async fn the_page_lists_every_demo_person_and_allows_the_client_as_target() {
 }
 
 #[tokio::test]
+async fn whoever_opens_the_issuers_address_is_told_who_there_is_and_can_change_nothing() {
+    let mut browser = Browser::new();
+    let page = browser.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("caremesh token --as ngozi"), "{}", page.body);
+    assert!(!page.body.contains("<form"), "{}", page.body);
+    let policy = page.headers.get(CONTENT_SECURITY_POLICY).expect("a policy").to_str().expect("text");
+    assert!(policy.contains("form-action 'none'"), "{policy}");
+}
+
+#[tokio::test]
 async fn only_the_clients_own_origin_may_read_the_token_endpoint_from_a_page() {
     let mut browser = Browser::new();
     for (origin, allowed) in [("https://localhost:8443", true), ("https://evil.example", false)] {
