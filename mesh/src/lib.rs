@@ -29,6 +29,7 @@
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
 //! | `layer.rs`; `opening`, `catch_panic`, `admission`, `draining`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
+//! | `offer.rs` | how a generated service is offered: limit, compression |
 //! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
 //! | `server.rs`, `connections.rs`, `frame_limit.rs` | the list of layers; the HTTP/2 connections under it and their limits |
 //! | `health.rs`, `admin.rs` | probes, readiness, the plain-text port |
@@ -58,6 +59,7 @@ pub mod identify;
 pub mod identity;
 pub mod layer;
 pub mod lifecycle;
+pub mod offer;
 pub mod opening;
 pub mod page;
 pub mod policy;

@@ -38,7 +38,13 @@ pub mod pharmacy {
 }
 
 /// `impl Validate` for every message that has rules. The generated code names packages from their root.
-#[expect(clippy::allow_attributes, clippy::collapsible_if, clippy::len_zero, reason = "generated code")]
+#[expect(
+    clippy::allow_attributes,
+    clippy::borrow_deref_ref,
+    clippy::collapsible_if,
+    clippy::len_zero,
+    reason = "generated code"
+)]
 mod validators {
     use crate as caremesh;
 

@@ -40,6 +40,11 @@ const EDGE_ONLY: [HeaderName; 16] = [
     HeaderName::from_static("x-grpc-web"),
 ];
 
+/// How the caller's messages are compressed.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// What the caller can read.
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
 /// Names that only the mesh may write; a caller who sends one is not believed.
 const MESH_PREFIX: &str = "x-caremesh-";
 /// What a caller may say under that prefix.
@@ -62,7 +67,17 @@ pub(crate) fn clean_outbound(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     remove_matching(headers, |name| EDGE_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)));
+    answer_in_kind(headers);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
+}
+
+/// Some clients always say that they can read gzip. Small answers only lose time by it, so it is believed of callers
+/// that compress themselves.
+fn answer_in_kind(headers: &mut HeaderMap) {
+    let compresses = headers.get(ENCODING).is_some_and(|encoding| encoding != "identity");
+    if !compresses {
+        headers.remove(ACCEPT_ENCODING);
+    }
 }
 
 /// Removes from an answer what belongs to the inside.
@@ -134,5 +149,14 @@ mod tests {
         let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["grpc-encoding", "te", "x-correlation-id"]);
+    }
+
+    #[test]
+    fn only_who_compresses_is_answered_compressed() {
+        for (encoding, left) in [("gzip", true), ("identity", false)] {
+            let mut map = headers(&[("grpc-encoding", encoding), ("grpc-accept-encoding", "identity,gzip")]);
+            clean_outbound(&mut map);
+            assert_eq!(map.contains_key("grpc-accept-encoding"), left, "{encoding}");
+        }
     }
 }

@@ -13,9 +13,9 @@ mod policy;
 
 use std::sync::Arc;
 
-use caremesh_mesh::CallContext;
 use caremesh_mesh::page::{Binding, Page, PageTokens};
 use caremesh_mesh::server::ServerBuilder;
+use caremesh_mesh::{CallContext, offer};
 use caremesh_proto::policy::v1::audit_service_server::AuditServiceServer;
 use caremesh_proto::policy::v1::benefit_service_server::BenefitServiceServer;
 use caremesh_proto::policy::v1::eligibility_service_server::EligibilityServiceServer;
@@ -48,13 +48,13 @@ pub(crate) fn add_to(
     let door = Door { app, pages: Arc::new(pages) };
     let most = max_message_bytes;
     server
-        .add(PlanServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(PersonServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(PolicyServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(EligibilityServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(BenefitServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(FeedServiceServer::new(door.clone()).max_decoding_message_size(most))
-        .add(AuditServiceServer::new(door).max_decoding_message_size(most))
+        .add(offer!(PlanServiceServer, door.clone(), most))
+        .add(offer!(PersonServiceServer, door.clone(), most))
+        .add(offer!(PolicyServiceServer, door.clone(), most))
+        .add(offer!(EligibilityServiceServer, door.clone(), most))
+        .add(offer!(BenefitServiceServer, door.clone(), most))
+        .add(offer!(FeedServiceServer, door.clone(), most))
+        .add(offer!(AuditServiceServer, door, most))
 }
 
 /// A page of a list: bound to the caller, the method and the request without its page.
