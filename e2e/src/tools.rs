@@ -3,7 +3,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
 /// The root of the repository.
 #[must_use]
@@ -29,10 +33,11 @@ pub fn python_client() -> Option<PathBuf> {
     find(&["clients/python/gen"], "the generated Python client", "run `make clients`")
 }
 
-/// Node.js with the packages of `e2e/web`, or `None` after saying so.
+/// Node.js with the packages of `e2e/web` and `e2e/node`, or `None` after saying so.
 #[must_use]
 pub fn node() -> Option<PathBuf> {
     find(&["e2e/web/node_modules"], "the packages of e2e/web", "run `make setup`")?;
+    find(&["e2e/node/node_modules"], "the packages of e2e/node", "run `make setup`")?;
     find(&["node"], "Node.js", "install Node.js 20 or later")
 }
 
@@ -46,6 +51,52 @@ pub fn typescript_client() -> Option<PathBuf> {
 #[must_use]
 pub fn chromium() -> Option<PathBuf> {
     find(&["chromium", "chromium-browser", "google-chrome"], "Chromium", "install the package `chromium`")
+}
+
+/// A TypeScript file of `folder` and all that it imports as one script.
+///
+/// # Errors
+/// With what esbuild said.
+pub async fn bundle(folder: &Path, file: &str, options: &[&str]) -> Result<String> {
+    let client = root().join("clients/ts/node_modules");
+    let output = tokio::process::Command::new(client.join(".bin/esbuild"))
+        .args([file, "--bundle", "--format=esm", "--log-level=warning"])
+        .args(options)
+        // What has no packages of its own uses the client's.
+        .env("NODE_PATH", client)
+        .current_dir(folder)
+        .output()
+        .await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a script in Node.js: its order goes in as JSON, what it saw comes back as JSON.
+///
+/// # Errors
+/// With what the script said when it failed.
+pub async fn run_node(
+    node: &Path,
+    script: &Path,
+    environment: &[(&str, PathBuf)],
+    order: &Value,
+) -> Result<Value> {
+    let mut program = tokio::process::Command::new(node)
+        .arg(script)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    // By standard input: a bundled page is too long for an argument.
+    let mut stdin = program.stdin.take().context("a standard input")?;
+    stdin.write_all(order.to_string().as_bytes()).await?;
+    drop(stdin);
+    let output = program.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).with_context(|| said)
 }
 
 /// Says that a test did nothing, and why.

@@ -45,7 +45,8 @@ try {
   const scene = { ...order.scene, member: signedIn.accessToken };
   const story = await tab.evaluate((scene) => window.story(scene), scene);
   const refusals = await tab.evaluate((scene) => window.refusals(scene), scene);
-  console.log(JSON.stringify({ signedIn: signedIn.facts, story, refusals, complaints }));
+  const trials = await tab.evaluate((scene) => window.trials(scene), scene);
+  console.log(JSON.stringify({ signedIn: signedIn.facts, story, refusals, trials, complaints }));
 } finally {
   await browser.close();
   page_server.close();
@@ -63,6 +64,8 @@ async function signIn(tab) {
     state,
     nonce,
   });
+  await tab.goto(order.issuer);
+  await tab.screenshot({ path: order.screenshot.replace("sign-in", "who-there-is"), fullPage: true });
   await tab.goto(url.href);
   await tab.screenshot({ path: order.screenshot, fullPage: true });
   const people = await tab.getByRole("button").count();

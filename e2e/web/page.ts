@@ -4,6 +4,9 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { createCaremeshTransport, refusalOf } from "../../clients/ts/src/index.js";
+import { connectClient } from "../node/connect.js";
+import { grpcWebClient } from "../node/grpc-web.js";
+import { trial } from "../node/trial.js";
 import { DateSchema } from "../../clients/ts/gen/caremesh/type/v1/date_pb.js";
 import {
   BenefitService,
@@ -32,6 +35,7 @@ declare global {
   interface Window {
     story: (scene: Scene) => Promise<unknown>;
     refusals: (scene: Scene) => Promise<unknown>;
+    trials: (scene: Scene) => Promise<unknown>;
   }
 }
 
@@ -161,3 +165,9 @@ async function expiredAtTheServer(scene: Scene) {
   const inBody = /grpc-status:\s*(\d+)/.exec(trailer)?.[1];
   return { http: response.status, grpcStatus: response.headers.get("grpc-status") ?? inBody };
 }
+
+window.trials = async (scene) => ({
+  "connect-web": await trial(connectClient(createCaremeshTransport({ baseUrl: scene.gateway })), scene.member),
+  "grpc-web, binary": await trial(grpcWebClient(scene.gateway, "binary"), scene.member),
+  "grpc-web, text": await trial(grpcWebClient(scene.gateway, "text"), scene.member),
+});

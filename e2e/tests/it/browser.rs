@@ -2,16 +2,14 @@
 //! against the gateway over grpc-web, from another origin.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use caremesh_e2e::demo::Demo;
 use caremesh_e2e::program::free_ports;
-use caremesh_e2e::tools;
+use caremesh_e2e::tools::{self, bundle};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
+use crate::clients::assert_trials;
 use crate::python::{assert_story, scene};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +36,7 @@ async fn a_browser_signs_in_buys_cover_prices_and_spends_over_grpc_web() -> Resu
     assert_eq!(seen["signedIn"]["landmarks"], 1);
     assert_story(&seen["story"])?;
     assert_refusals(&seen["refusals"]);
+    assert_trials(&seen["trials"], &["connect-web", "grpc-web, binary", "grpc-web, text"]);
     Ok(())
 }
 
@@ -60,41 +59,15 @@ async fn drive(demo: &Demo, node: &Path, chromium: &Path, page_port: u16) -> Res
     let order = json!({
         "chromium": chromium,
         "pagePort": page_port,
-        "script": bundle(&web).await?,
+        "script": bundle(&web, "page.ts", &[]).await?,
         "issuer": format!("https://localhost:{}", demo.issuer_port),
         "client": "e2e",
         "person": "Ngozi Okafor",
         "screenshot": tools::root().join("target").join("sign-in.png"),
         "scene": scene(demo, &format!("https://localhost:{}", demo.gateway_port)).await?,
     });
-    let mut driver = Command::new(node)
-        .arg("drive.mjs")
-        .current_dir(&web)
-        .env("NODE_EXTRA_CA_CERTS", demo.authority())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    // By standard input: the bundled page is too long for an argument.
-    let mut stdin = driver.stdin.take().context("a standard input")?;
-    stdin.write_all(order.to_string().as_bytes()).await?;
-    drop(stdin);
-    let output = driver.wait_with_output().await?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{said}\n{}", demo.program.said()?);
-    serde_json::from_slice(&output.stdout).with_context(|| said)
-}
-
-async fn bundle(web: &Path) -> Result<String> {
-    let esbuild = tools::root().join("clients/ts/node_modules/.bin/esbuild");
-    let output = Command::new(esbuild)
-        .args(["page.ts", "--bundle", "--format=esm", "--log-level=warning"])
-        // The page lives outside the client's package and uses the same runtime as the client.
-        .env("NODE_PATH", tools::root().join("clients/ts/node_modules"))
-        .current_dir(web)
-        .output()
-        .await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
+    let authority = [("NODE_EXTRA_CA_CERTS", demo.authority())];
+    tools::run_node(node, &web.join("drive.mjs"), &authority, &order)
+        .await
+        .with_context(|| demo.program.said().unwrap_or_default())
 }

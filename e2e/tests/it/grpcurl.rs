@@ -73,6 +73,21 @@ async fn grpcurl_sees_the_familys_policy_and_is_told_why_not_without_a_token() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn grpcurl_reads_a_stream_until_its_time_is_over_and_may_send_big_metadata() -> Result<()> {
+    let Some(tool) = tools::grpcurl() else { return Ok(()) };
+    let demo = Demo::start(&[]).await?;
+
+    let watch = ["-max-time", "1", "-d", "{}", "--", "grpc.health.v1.Health/Watch"];
+    let ended = grpcurl(&tool, &demo, &watch).await.err().context("a stream without end")?.to_string();
+    assert!(ended.contains("SERVING") && ended.contains("DeadlineExceeded"), "{ended}");
+
+    let big = format!("x-correlation-id: {}", "m".repeat(12_000));
+    let plans = ["-H", &big, "-d", "{}", "--", "caremesh.policy.v1.PlanService/ListPlans"];
+    assert!(grpcurl(&tool, &demo, &plans).await?.contains("NG-FAMILY-FLOATER"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_lines_that_up_prints_work_as_pasted() -> Result<()> {
     let Some(tool) = tools::grpcurl() else { return Ok(()) };
     let demo = Demo::start(&[]).await?;

@@ -2,6 +2,7 @@
 
 mod browser;
 mod canary;
+mod clients;
 mod crash;
 mod grpcurl;
 mod python;
