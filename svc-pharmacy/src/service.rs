@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
 use caremesh_db::keys::{KeyProvider, LocalKeys, PersonKeys, Secrets};
-use caremesh_db::{Db, Error as DbError, Parts as DbParts};
+use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
 use caremesh_kernel::{Clock, IdSource, Uuid};
 use caremesh_mesh::client::{ChannelBuilder, ClientError};
 use caremesh_mesh::health::Probe;
@@ -169,16 +169,17 @@ pub async fn migrate(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// Recomputes the chain of the audit trail and compares it with the published checkpoints.
+/// Recomputes the chain of the audit trail and compares it with the published checkpoints; tells `progress` how many lines
+/// are done.
 ///
 /// # Errors
 /// [`Error::Store`] when database, key or checkpoints cannot be read. A broken link is an answer, not an error.
-pub async fn verify_audit(config: &Config) -> Result<AuditReport, Error> {
+pub async fn verify_audit(config: &Config, progress: Progress<'_>) -> Result<AuditReport, Error> {
     let db = Db::connect(config.database()).await?;
     db.check_schema::<Migrator>().await?;
     let published = CheckpointLog::in_file(&config.audit_checkpoint_file).read()?;
     let verifier = Signer::open_or_create(&config.audit_key_file)?.verifier();
-    let report = db.verify_audit(&command("verify_audit")?, &published, &verifier).await;
+    let report = db.verify_audit(&command("verify_audit")?, &published, &verifier, progress).await;
     db.drain(LAST).await;
     Ok(report?)
 }

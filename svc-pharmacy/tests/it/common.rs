@@ -210,7 +210,7 @@ impl World {
 
     /// Replays svc-policy's journal: nothing may differ.
     pub(crate) async fn verify_ledger(&self) {
-        let report = policy::verify_ledger(&self.policy_config).await.expect("verification runs");
+        let report = policy::verify_ledger(&self.policy_config, &|_, _| ()).await.expect("verification runs");
         assert!(report.is_clean(), "{report:?}");
     }
 }

@@ -22,7 +22,11 @@ pub(in crate::grpc) fn licence_of(licence: Option<wire::Licence>) -> Checked<Lic
         Ok(wire::LicenceKind::Premises) => LicenceKind::Premises,
         Ok(wire::LicenceKind::Superintendent) => LicenceKind::Superintendent,
         _ => {
-            return Err(Violation::new("licence.kind", "enum.defined_only", "must be a word of the contract"));
+            return Err(Violation::new(
+                "licence.kind",
+                "enum.defined_only",
+                "must be a word of the contract",
+            ));
         }
     };
     Ok(Licence { kind, number: licence.number, valid: shared::date_range("licence.valid", licence.valid)? })
