@@ -5,6 +5,8 @@
 //! another one of the batch changed, and no row may be changed by two of them. On SQLite, where a statement costs no trip,
 //! they run one after the other. Write every batch so that both readings give the same result.
 
+use std::borrow::Cow;
+
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use crate::Error;
@@ -145,26 +147,32 @@ impl Part {
 /// Raises every `$n` by `offset`, except inside quotes: a quoted `'$1'` is text.
 fn renumber(sql: &str, offset: usize) -> String {
     let mut out = String::with_capacity(sql.len() + 16);
-    let mut quote = None;
-    let mut rest = sql.chars().peekable();
-    while let Some(next) = rest.next() {
-        out.push(next);
-        match (quote, next) {
-            (Some(open), _) if next == open => quote = None,
-            (None, '\'' | '"') => quote = Some(next),
-            (None, '$') => out.push_str(&shifted(&mut rest, offset)),
-            _ => {}
-        }
+    let mut rest = sql;
+    while let Some(at) = rest.find(['$', '\'', '"']) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let (piece, after) = if from.starts_with('$') { parameter(from, offset) } else { quoted(from) };
+        out.push_str(&piece);
+        rest = after;
     }
+    out.push_str(rest);
     out
 }
 
-fn shifted(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, offset: usize) -> String {
-    let mut digits = String::new();
-    while let Some(digit) = rest.next_if(char::is_ascii_digit) {
-        digits.push(digit);
-    }
-    digits.parse::<usize>().map_or(digits, |number| (number + offset).to_string())
+/// The placeholder that a text begins with, raised, and what follows it.
+fn parameter(text: &str, offset: usize) -> (Cow<'_, str>, &str) {
+    let end = text[1..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |digits| digits + 1);
+    let (own, after) = text.split_at(end);
+    let raised = own[1..].parse::<usize>().map(|number| format!("${}", number + offset));
+    (raised.map_or(Cow::Borrowed(own), Cow::Owned), after)
+}
+
+/// The quoted text that a text begins with, as it is, and what follows it.
+fn quoted(text: &str) -> (Cow<'_, str>, &str) {
+    let (open, inside) = text.split_at(1);
+    let end = inside.find(open).map_or(text.len(), |close| close + 2);
+    let (own, after) = text.split_at(end);
+    (Cow::Borrowed(own), after)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(crate) fn insert(kind: Kind, table: &str, columns: &[Column]) -> String {
         Kind::Postgres => {
             let (values, types) = (join(&Column::postgres), join(&Column::postgres_type));
             format!(
-                "INSERT INTO {table} ({names}) SELECT {values} FROM jsonb_to_recordset($1::jsonb) AS r({types})"
+                "INSERT INTO {table} ({names}) SELECT {values} FROM json_to_recordset($1::json) AS r({types})"
             )
         }
     }

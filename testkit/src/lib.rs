@@ -4,6 +4,7 @@ mod broken;
 pub mod contract;
 pub mod database;
 pub mod identity;
+pub mod insured;
 pub mod logs;
 pub mod mesh;
 pub mod otlp;

@@ -5,19 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use caremesh_kernel::{Clock, Date, EventId, IdSource, SystemClock, SystemIds, Timestamp, Zone};
+use caremesh_kernel::{Clock, Date, SystemClock, SystemIds, Timestamp, Zone};
 use caremesh_mesh::Lifecycle;
 use caremesh_mesh::identity::Identity;
 use caremesh_mesh::wire::ToWire;
 use caremesh_proto::policy::v1 as api;
 use caremesh_proto::policy::v1::benefit_service_client::BenefitServiceClient;
 use caremesh_proto::policy::v1::eligibility_service_client::EligibilityServiceClient;
-use caremesh_proto::policy::v1::person_service_client::PersonServiceClient;
-use caremesh_proto::policy::v1::plan_service_client::PlanServiceClient;
-use caremesh_proto::policy::v1::policy_service_client::PolicyServiceClient;
-use caremesh_proto::r#type::v1::Money;
 use caremesh_svc_policy::{Config, NAME, Parts, Service};
 use caremesh_testkit::identity::TestPerson;
+use caremesh_testkit::insured::{self, Happened, Insurer, Wanted, request_id};
 use caremesh_testkit::mesh::{CallerChannel, Server, TestMesh};
 use secrecy::SecretString;
 
@@ -100,10 +97,6 @@ impl World<'_> {
         self.service.ended().await;
     }
 
-    fn person(&self, who: &TestPerson) -> anyhow::Result<CallerChannel> {
-        self.around.mesh.person(&self.server, who)
-    }
-
     /// A connection of its own for one spending client.
     pub(crate) fn spender(&self) -> anyhow::Result<CallerChannel> {
         self.around.mesh.service(&self.server, SPENDER)
@@ -111,52 +104,16 @@ impl World<'_> {
 
     /// A person with a policy that is paid and in force; gives the member's id.
     pub(crate) async fn family(&self) -> anyhow::Result<String> {
-        let holder = TestPerson::new(&request_id(), &["member"]);
-        let person = self.enter(&holder).await?;
-        let quote = self.offer(&holder, &person).await?;
-        let mut policies = PolicyServiceClient::new(self.person(&holder)?);
-        let asked = api::PurchasePolicyRequest { request_id: request_id(), quote_id: quote.quote_id.clone() };
-        let policy = policies.purchase_policy(asked).await?.into_inner().policy.context("a policy")?;
-        let finance = TestPerson::new(&request_id(), &["finance_officer"]);
-        PolicyServiceClient::new(self.person(&finance)?).record_premium_payment(payment(&quote)?).await?;
+        let insurer = Insurer { mesh: &self.around.mesh, server: &self.server };
+        let wanted = Wanted {
+            plan: "NG-FAMILY-FLOATER",
+            sum_insured: insured::money("NGN", SUM_INSURED),
+            starts: today()?,
+            holder: (1990, 5, 17),
+            others: &[],
+        };
+        let policy = insurer.buy(&TestPerson::new(&request_id(), &["member"]), &wanted).await?;
         Ok(policy.members.first().context("a member")?.member_id.clone())
-    }
-
-    async fn enter(&self, holder: &TestPerson) -> anyhow::Result<String> {
-        let profile = api::PersonProfile {
-            full_name: "Ada Obi".to_owned(),
-            birth_date: Some(date(1990, 5, 17)),
-            gender: api::AdministrativeGender::Female.into(),
-            ..api::PersonProfile::default()
-        };
-        let asked =
-            api::CreatePersonRequest { request_id: request_id(), profile: Some(profile), managed: false };
-        let entered = PersonServiceClient::new(self.person(holder)?).create_person(asked).await?.into_inner();
-        Ok(entered.person.context("a person")?.person_id)
-    }
-
-    async fn offer(&self, holder: &TestPerson, person: &str) -> anyhow::Result<api::Quote> {
-        let asked = api::ListPlansRequest::default();
-        let nobody = self.around.mesh.nobody(&self.server)?;
-        let plans = PlanServiceClient::new(nobody).list_plans(asked).await?.into_inner().plans;
-        let plan =
-            plans.into_iter().find(|plan| plan.code == "NG-FAMILY-FLOATER").context("the demo plan")?;
-        let member = api::ProposedMember {
-            person_id: person.to_owned(),
-            relation: api::Relation::Self_.into(),
-            declared_conditions: Vec::new(),
-        };
-        let asked = api::CreateQuoteRequest {
-            request_id: request_id(),
-            plan_version_id: plan.current_version.context("a version")?.plan_version_id,
-            sum_insured: naira(SUM_INSURED),
-            policyholder_person_id: person.to_owned(),
-            members: vec![member],
-            start_date: Some(today()?.to_wire()),
-            ..api::CreateQuoteRequest::default()
-        };
-        let quoted = PolicyServiceClient::new(self.person(holder)?).create_quote(asked).await?.into_inner();
-        quoted.quote.context("a quote")
     }
 }
 
@@ -172,34 +129,16 @@ impl Spender {
     /// Prices one line of an accident's treatment, so that nothing waits.
     pub(crate) async fn new(channel: CallerChannel, member: &str) -> anyhow::Result<Self> {
         let mut client = BenefitServiceClient::new(channel);
-        let event = api::InsuredEvent {
-            event_id: EventId::from_uuid(SystemIds.uuid()).to_string(),
-            kind: api::EventKind::Admission.into(),
-            member_id: member.to_owned(),
-            event_date: Some(today()?.to_wire()),
-            accident: true,
-            provider: Some(api::Provider { in_network: true, ..api::Provider::default() }),
-            ..api::InsuredEvent::default()
-        };
-        let line = api::PriceLine {
-            sequence: 1,
-            benefit_code: "SURGERY".to_owned(),
-            kind: api::LineKind::Associated.into(),
-            billed: naira(SPENT),
-            ..api::PriceLine::default()
-        };
-        let asked = api::PriceRequest {
-            event: Some(event.clone()),
-            lines: vec![line],
-            ..api::PriceRequest::default()
-        };
+        let asked = insured::price_request(Happened {
+            member,
+            day: today()?,
+            kind: api::EventKind::Admission,
+            benefit: "SURGERY",
+            line: api::LineKind::Associated,
+            billed: insured::money("NGN", SPENT),
+        });
+        let event = insured::event_ref(asked.event.clone().context("an event")?);
         let price = client.price(asked).await?.into_inner().price.context("a price")?;
-        let event = api::InsuredEventRef {
-            event_id: event.event_id,
-            member_id: event.member_id,
-            event_date: event.event_date,
-            ..api::InsuredEventRef::default()
-        };
         Ok(Self { client, event, legs: price.legs, versions: price.expected_versions })
     }
 
@@ -263,29 +202,6 @@ pub(crate) async fn check_eligibility(channel: &CallerChannel, member: &str) -> 
     let answer = EligibilityServiceClient::new(channel.clone()).check_eligibility(asked).await?.into_inner();
     anyhow::ensure!(answer.eligibility.is_some_and(|found| found.eligible), "the member is not eligible");
     Ok(())
-}
-
-fn payment(quote: &api::Quote) -> anyhow::Result<api::RecordPremiumPaymentRequest> {
-    let premium = quote.premium.as_ref().context("a premium")?;
-    Ok(api::RecordPremiumPaymentRequest {
-        request_id: request_id(),
-        quote_id: quote.quote_id.clone(),
-        payment_reference: request_id(),
-        amount: premium.instalments.first().context("an instalment")?.amount.clone(),
-        receive_time: Some(SystemClock.now().to_wire()),
-    })
-}
-
-fn request_id() -> String {
-    SystemIds.uuid().to_string()
-}
-
-fn naira(minor_units: i64) -> Option<Money> {
-    Some(Money { currency_code: "NGN".to_owned(), minor_units })
-}
-
-fn date(year: i32, month: i32, day: i32) -> caremesh_proto::r#type::v1::Date {
-    caremesh_proto::r#type::v1::Date { year, month, day }
 }
 
 fn today() -> anyhow::Result<Date> {

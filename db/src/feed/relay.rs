@@ -15,6 +15,9 @@ use crate::{Batch, Db, Error, Expect, Kind, Tx};
 
 /// Rows placed in one transaction.
 const GROUP: usize = 500;
+/// How long the relay lets rows gather after it has placed some: each round is two commits, and under load a round for
+/// each row would cost as much as the row. An event is told this much later at most.
+const GATHER: Duration = Duration::from_millis(20);
 /// How often the relay looks without being woken: rows of a process that died between commit and wake-up.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,8 +44,12 @@ impl Relay {
         let mut written = self.db.inner.written.subscribe();
         loop {
             written.mark_unchanged();
-            if let Err(error) = self.place_all().await {
-                tracing::warn!(error = %error, "outbox rows could not be placed; trying again");
+            match self.place_all().await {
+                Ok(0) => {}
+                Ok(_) => tokio::time::sleep(GATHER).await,
+                Err(error) => {
+                    tracing::warn!(error = %error, "outbox rows could not be placed; trying again");
+                }
             }
             if stop.is_cancelled() {
                 return;
@@ -66,6 +73,10 @@ impl Relay {
             let (count, head) = self.db.write(&context, |tx| Box::pin(place_group(tx))).await?;
             placed += count;
             self.tell(head).await?;
+            // Less than a full group is all there was; what came since wakes the relay by itself.
+            if count < GROUP {
+                break;
+            }
         }
         Ok(placed)
     }

@@ -61,6 +61,8 @@ pub struct Leg {
     pub line: u32,
     /// The layer itself, for grants.
     pub granted: Layer,
+    /// The rule of a grant.
+    pub rule: Option<String>,
 }
 
 /// The accounts and expiries that name a posting's legs.
@@ -85,6 +87,7 @@ impl Names {
             amount,
             line: entry.line,
             granted: layer.clone(),
+            rule: entry.rule.clone(),
         })
     }
 }

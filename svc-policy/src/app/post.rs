@@ -140,8 +140,9 @@ where
         move |tx| {
             let (app, once, command) = (app_of_work.clone(), Arc::clone(&once_of_work), command.clone());
             Box::pin(async move {
-                let prepare =
-                    |cover: &ledger::Cover, posting: Posting| prepare(&app, cover, posting, &command.keys);
+                let prepare = |view: &ledger::View, cover: &ledger::Cover, posting: Posting| {
+                    prepare(&app, view, cover, posting, &command.keys)
+                };
                 let tried = command.attempt(tx, locked, prepare).await?;
                 write(tx, &once, &command, tried).await
             })
@@ -163,7 +164,7 @@ where
 {
     let Tried { posting, decision, cover, view } = tried;
     let (id, term) = (posting.id, cover.term.id);
-    let mut batch = ledger::batch(tx.kind(), term, &posting, command.episode.as_deref(), &decision);
+    let mut batch = ledger::batch(tx.kind(), &cover, &posting, command.episode.as_deref(), &decision);
     if view.turn.queued {
         batch.append(ledger::leave_queue(term, &posting.source));
     }
@@ -194,6 +195,7 @@ fn replayed(context: &CallContext, replay: Replay) -> BoxFuture<'_, Result<(), E
 /// Holds what the caller names against the plan: keys of accounts, and grants.
 fn prepare(
     app: &App,
+    view: &ledger::View,
     cover: &ledger::Cover,
     posting: Posting,
     keys: &[AccountKey],
@@ -202,10 +204,10 @@ fn prepare(
     let mut openings = Vec::with_capacity(keys.len());
     for key in keys {
         let unknown = || refusal(LedgerRefusal::AccountUnknown { account: key.id() });
-        opening::rule_for(plan, &cover.engine, &posting.event, key).ok_or_else(unknown)?;
-        openings.push(open_account(plan, &cover.engine, key).ok_or_else(unknown)?);
+        opening::rule_for(plan, cover.ground(), &posting.event, key).ok_or_else(unknown)?;
+        openings.push(open_account(plan, cover.ground(), key).ok_or_else(unknown)?);
     }
-    let posting = opening::complete_grants(plan, &cover.engine, posting).map_err(refusal)?;
+    let posting = opening::complete_grants(plan, cover.ground(), &view.draws, posting).map_err(refusal)?;
     Ok(Prepared { posting, openings })
 }
 
@@ -223,6 +225,7 @@ impl Input {
             accounts: accounts.into_iter().collect(),
             holds: actions().filter_map(Action::hold).collect(),
             reversed: actions().filter_map(Action::reverses).collect(),
+            restored: actions().flat_map(Action::restores).map(|grant| grant.account.id()).collect(),
             member: self.event.member,
             day: self.event.date,
             source: self.source.clone(),

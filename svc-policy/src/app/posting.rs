@@ -51,7 +51,7 @@ impl Command {
     /// before collided, so the rows are taken first.
     pub(crate) async fn attempt<P>(&self, tx: &Tx, locked: bool, prepare: P) -> Result<Tried, Error>
     where
-        P: FnOnce(&ledger::Cover, Posting) -> Result<Prepared, Error> + Send,
+        P: FnOnce(&ledger::View, &ledger::Cover, Posting) -> Result<Prepared, Error> + Send,
     {
         if locked {
             ledger::lock(tx, tx.kind(), &self.query.accounts).await?;
@@ -62,13 +62,13 @@ impl Command {
 
     pub(crate) fn decide<P>(&self, view: ledger::View, now: Timestamp, prepare: P) -> Result<Tried, Error>
     where
-        P: FnOnce(&ledger::Cover, Posting) -> Result<Prepared, Error>,
+        P: FnOnce(&ledger::View, &ledger::Cover, Posting) -> Result<Prepared, Error>,
     {
         if view.turn.of_another {
             return Err(Error::NotYourTurn { balances: view.accounts });
         }
         let Some(cover) = view.cover.clone() else { return Err(Error::NoCover) };
-        let Prepared { posting, openings } = prepare(&cover, Posting { now, ..self.posting.clone() })?;
+        let Prepared { posting, openings } = prepare(&view, &cover, Posting { now, ..self.posting.clone() })?;
         let book = Book::new(with_openings(&view, openings), view.holds.clone(), view.captured.clone());
         match decide(book, &cover.term, &posting) {
             Ok(decision) => Ok(Tried { posting, decision, view, cover }),
@@ -92,7 +92,7 @@ fn refused(refusal: LedgerRefusal, view: ledger::View) -> Error {
 /// What a refusal of the database means for a posting: somebody was faster, or the same line was posted before.
 pub(crate) fn written(error: DbError) -> Error {
     match error {
-        DbError::Stale { statement: "account", .. } => Error::Collided,
+        DbError::Stale { statement: "account" | "openings", .. } => Error::Collided,
         // PostgreSQL runs all statements of a batch before their counts are looked at: a layer that others have moved may
         // break its own constraint before it is seen that the account's version did.
         DbError::Constraint { constraint }

@@ -59,7 +59,7 @@ pub struct Part {
     pub priced: Priced,
     /// What it was computed from.
     pub snapshot: SealedSnapshot,
-    /// The versions to post with: of the accounts that a leg or grant touches, and of those with a row that it relied on.
+    /// The versions to post with: of every account that the price relied on.
     pub expected: Vec<ReadVersion>,
 }
 
@@ -155,13 +155,9 @@ fn opened<'a>(
     if open.is_empty() { Err(Error::NoCover) } else { Ok((open, rest)) }
 }
 
+/// Every account that was read is relied on, also one without a row on which nothing is drawn.
 fn part(one: &Open<'_>, priced: Priced, snapshot: SealedSnapshot) -> Part {
-    let touched = |read: &&ReadVersion| {
-        read.version > 0
-            || priced.legs.iter().any(|leg| leg.account.id() == read.account)
-            || priced.grants.iter().any(|grant| grant.account.id() == read.account)
-    };
-    let expected = priced.read.iter().filter(touched).copied().collect();
+    let expected = priced.read.clone();
     Part { event: one.portion.event.clone(), days: one.days, priced, snapshot, expected }
 }
 

@@ -43,6 +43,7 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
         accounts: Vec::new(),
         holds: vec![due.hold],
         reversed: Vec::new(),
+        restored: Vec::new(),
         member: due.member,
         day: due.day,
         source: source.clone(),
@@ -59,7 +60,7 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
     }
     tx.emit([events::benefit_posted(cover.policy, id, tx.now())]);
     tx.context().touched(Touched::new(cover.person, id, Done::Created));
-    tx.apply(ledger::batch(tx.kind(), cover.term.id, &posting, None, &decision)).await.map_err(written)?;
+    tx.apply(ledger::batch(tx.kind(), &cover, &posting, None, &decision)).await.map_err(written)?;
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 
 mod m0001_cover;
 mod m0002_ledger;
+mod m0003_openings;
 
 use sea_orm_migration::prelude::*;
 
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
         let mut all = caremesh_db::migration::shared();
         all.push(Box::new(m0001_cover::Cover));
         all.push(Box::new(m0002_ledger::Ledger));
+        all.push(Box::new(m0003_openings::Openings));
         all
     }
 }

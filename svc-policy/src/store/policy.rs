@@ -1,5 +1,7 @@
 //! Policies with terms, segments, members and receipts, and the cover of one member on one day.
 
+use std::sync::LazyLock;
+
 use caremesh_db::{Batch, Expect, Kind};
 use caremesh_kernel::{Currency, Date, MemberId, PersonId, PlanId, PlanVersionId, PolicyId, QuoteId, TermId};
 use sea_orm::{ConnectionTrait, Value};
@@ -173,23 +175,21 @@ impl Rows {
     }
 }
 
-/// The policy of a member, with that member alone, when the scope holds the member.
+/// The policy of a member, with that member alone and without receipts, when the scope holds the member.
 pub(crate) async fn find_by_member<C: ConnectionTrait>(
     c: &C,
     kind: Kind,
     scope: &Scope,
     member: MemberId,
 ) -> Result<Option<Found>, Error> {
-    let seen = format!(
-        "SELECT p.* FROM member m JOIN policy p ON p.id = m.policy_id WHERE m.id = $1 AND {}",
-        scope::member(2)
-    );
+    static SQLITE: LazyLock<String> = LazyLock::new(|| member_sql(Kind::Sqlite));
+    static POSTGRES: LazyLock<String> = LazyLock::new(|| member_sql(Kind::Postgres));
+    let sql: &str = if kind == Kind::Postgres { &POSTGRES } else { &SQLITE };
     let values = [[member.to_string().into()].as_slice(), &scope.values()].concat();
     let mut rows = Rows::default();
-    for (tag, body) in tagged(c, &arms(kind, &seen), values).await? {
+    for (tag, body) in tagged(c, sql, values).await? {
         rows.add(&tag, &body)?;
     }
-    rows.members.retain(|row| row.id == member);
     let id = rows.policies.first().map(|row| row.id);
     id.and_then(|id| rows.take(id)).transpose()
 }
@@ -199,22 +199,41 @@ fn find_sql(kind: Kind) -> String {
     arms(kind, &format!("SELECT p.* FROM {wanted} JOIN policy p ON p.id = r.id WHERE {}", scope::policy(2)))
 }
 
+fn member_sql(kind: Kind) -> String {
+    let seen = format!(
+        "SELECT p.* FROM member m JOIN policy p ON p.id = m.policy_id WHERE m.id = $1 AND {}",
+        scope::member(2)
+    );
+    let member = member_object(kind);
+    format!(
+        "{} UNION ALL SELECT 'member', {member} FROM member m JOIN seen p ON m.id = $1",
+        terms(kind, &seen)
+    )
+}
+
 fn arms(kind: Kind, seen: &str) -> String {
+    format!(
+        "{} UNION ALL SELECT 'member', {member} FROM member m JOIN seen p ON p.id = m.policy_id UNION ALL \
+         SELECT 'receipt', {receipt} FROM receipt e JOIN seen p ON p.quote_id = e.quote_id",
+        terms(kind, seen),
+        member = member_object(kind),
+        receipt = quote::receipt_object(kind),
+    )
+}
+
+/// Policies with their quotes, terms and segments.
+fn terms(kind: Kind, seen: &str) -> String {
     format!(
         "WITH seen AS ({seen}) \
          SELECT 'policy' AS tag, {policy} AS body FROM seen p UNION ALL \
          SELECT 'quote', {quote} FROM quote q JOIN seen p ON p.quote_id = q.id UNION ALL \
          SELECT 'term', {term} FROM policy_term t JOIN seen p ON p.id = t.policy_id UNION ALL \
          SELECT 'segment', {segment} FROM term_segment s JOIN policy_term t ON t.id = s.term_id \
-         JOIN seen p ON p.id = t.policy_id UNION ALL \
-         SELECT 'member', {member} FROM member m JOIN seen p ON p.id = m.policy_id UNION ALL \
-         SELECT 'receipt', {receipt} FROM receipt e JOIN seen p ON p.quote_id = e.quote_id",
+         JOIN seen p ON p.id = t.policy_id",
         policy = policy_object(kind),
         quote = quote::quote_object(kind),
         term = term_object(kind),
         segment = segment_object(kind),
-        member = member_object(kind),
-        receipt = quote::receipt_object(kind),
     )
 }
 

@@ -49,6 +49,30 @@ pub(super) fn list(kind: Kind, parameter: &str, alias: &str, columns: &[Column])
     }
 }
 
+/// Ids as one parameter: an array literal on PostgreSQL, whose planner expects few of them and looks each up, where of a
+/// JSON list it expects a hundred and reads the whole table; a JSON list on SQLite.
+pub(super) fn ids<T: std::fmt::Display>(kind: Kind, ids: &[T]) -> Value {
+    let quote = if kind == Kind::Postgres { "" } else { "\"" };
+    let items = ids.iter().map(|id| format!("{quote}{id}{quote}")).collect::<Vec<_>>().join(",");
+    Value::from(if kind == Kind::Postgres { format!("{{{items}}}") } else { format!("[{items}]") })
+}
+
+/// The ids in a parameter as a query with the one column `id`.
+pub(super) fn each_id(kind: Kind, parameter: &str) -> String {
+    match kind {
+        Kind::Postgres => format!("SELECT unnest({parameter}::text[]) AS id"),
+        Kind::Sqlite => format!("SELECT value AS id FROM json_each({parameter})"),
+    }
+}
+
+/// Whether a column is one of the ids that a query gives.
+pub(super) fn among(kind: Kind, column: &str, query: &str) -> String {
+    match kind {
+        Kind::Postgres => format!("{column} = ANY (ARRAY({query}))"),
+        Kind::Sqlite => format!("{column} IN ({query})"),
+    }
+}
+
 /// `INSERT INTO table (…) SELECT … FROM` the list in `$1`.
 pub(super) fn insert(kind: Kind, table: &str, columns: &[Column]) -> String {
     let names = columns.iter().map(|column| column.name()).collect::<Vec<_>>().join(", ");

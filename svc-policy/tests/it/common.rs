@@ -22,6 +22,7 @@ use caremesh_svc_policy::migration::{KeyMigrator, Migrator};
 use caremesh_svc_policy::{Config, NAME, Parts, Service};
 use caremesh_testkit::database::{DatabaseKind, TestDatabase};
 use caremesh_testkit::identity::TestPerson;
+use caremesh_testkit::insured::{self, Happened, Insurer, Wanted};
 use caremesh_testkit::mesh::{CallerChannel, Server, TestMesh};
 use secrecy::SecretString;
 use tonic::Status;
@@ -226,10 +227,7 @@ impl World {
     }
 }
 
-pub(crate) fn request_id() -> String {
-    use caremesh_kernel::IdSource as _;
-    SystemIds.uuid().to_string()
-}
+pub(crate) use caremesh_testkit::insured::{profile, request_id};
 
 pub(crate) fn fresh_id(prefix: &str) -> String {
     use caremesh_kernel::IdSource as _;
@@ -238,7 +236,7 @@ pub(crate) fn fresh_id(prefix: &str) -> String {
 }
 
 pub(crate) fn naira(minor: i64) -> Option<types::Money> {
-    Some(types::Money { currency_code: "NGN".to_owned(), minor_units: minor })
+    Some(insured::money("NGN", minor))
 }
 
 pub(crate) fn wire_date(date: Date) -> Option<types::Date> {
@@ -255,20 +253,6 @@ pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Sta
     reason(&answer.expect_err("a refusal"))
 }
 
-pub(crate) fn profile(name: &str, birth: (i32, i32, i32)) -> PersonProfile {
-    PersonProfile {
-        full_name: name.to_owned(),
-        birth_date: Some(types::Date { year: birth.0, month: birth.1, day: birth.2 }),
-        gender: AdministrativeGender::Female.into(),
-        contact_points: vec![types::ContactPoint {
-            system: types::ContactPointSystem::Phone.into(),
-            value: "+2348031234567".to_owned(),
-        }],
-        address: None,
-        language_tag: "en-NG".to_owned(),
-    }
-}
-
 /// Somebody who signs in and has no record yet.
 pub(crate) fn somebody() -> TestPerson {
     TestPerson::new(&format!("sub-{}", request_id()), &["member"])
@@ -279,22 +263,17 @@ pub(crate) fn staff(role: &str) -> TestPerson {
 }
 
 impl World {
+    pub(crate) fn insurer(&self) -> Insurer<'_> {
+        Insurer { mesh: &self.mesh, server: &self.server }
+    }
+
     /// Enters a person and answers the id.
     pub(crate) async fn enter(&self, who: &TestPerson, birth: (i32, i32, i32), managed: bool) -> String {
-        let asked = CreatePersonRequest {
-            request_id: request_id(),
-            profile: Some(profile("Ada Obi", birth)),
-            managed,
-        };
-        let person = self.persons(who).create_person(asked).await.expect("a person").into_inner().person;
-        person.expect("a person").person_id
+        self.insurer().enter(who, birth, managed).await.expect("a person")
     }
 
     pub(crate) async fn plan_version(&self, code: &str) -> String {
-        let plans =
-            self.plans().list_plans(ListPlansRequest::default()).await.expect("plans").into_inner().plans;
-        let plan = plans.into_iter().find(|plan| plan.code == code).expect("the plan");
-        plan.current_version.expect("a version").plan_version_id
+        self.insurer().plan_version(code).await.expect("the plan")
     }
 }
 
@@ -314,57 +293,47 @@ impl Family {
 /// The sum insured that these families buy, in kobo.
 pub(crate) const SUM_INSURED: i64 = 300_000_000;
 
+/// A spouse and three children.
+const RELATIVES: [((i32, i32, i32), Relation); 4] = [
+    ((1991, 2, 3), Relation::Spouse),
+    ((2015, 6, 1), Relation::Child),
+    ((2017, 6, 1), Relation::Child),
+    ((2020, 6, 1), Relation::Child),
+];
+
 impl World {
+    fn floater(&self) -> Wanted<'static> {
+        Wanted {
+            plan: "NG-FAMILY-FLOATER",
+            sum_insured: insured::money("NGN", SUM_INSURED),
+            starts: self.today(),
+            holder: (1990, 5, 17),
+            others: &RELATIVES,
+        }
+    }
+
     /// The request for an offer to a holder, a spouse and three children.
     pub(crate) async fn offer_request(&self, holder: &TestPerson) -> CreateQuoteRequest {
-        let own = self.enter(holder, (1990, 5, 17), false).await;
-        let spouse = self.enter(holder, (1991, 2, 3), true).await;
-        let mut members = vec![(own.clone(), Relation::Self_), (spouse, Relation::Spouse)];
-        for year in [2015, 2017, 2020] {
-            members.push((self.enter(holder, (year, 6, 1), true).await, Relation::Child));
-        }
-        let member = |(person_id, relation): (String, Relation)| ProposedMember {
-            person_id,
-            relation: relation.into(),
-            declared_conditions: Vec::new(),
-        };
-        CreateQuoteRequest {
-            request_id: request_id(),
-            plan_version_id: self.plan_version("NG-FAMILY-FLOATER").await,
-            sum_insured: naira(SUM_INSURED),
-            policyholder_person_id: own,
-            members: members.into_iter().map(member).collect(),
-            start_date: wire_date(self.today()),
-            instalment_count: 0,
-            validate_only: false,
-        }
+        self.insurer().offer_request(holder, &self.floater()).await.expect("a request")
     }
 
     pub(crate) async fn offer(&self, holder: &TestPerson) -> Quote {
-        let asked = self.offer_request(holder).await;
-        self.policies(holder).create_quote(asked).await.expect("a quote").into_inner().quote.expect("a quote")
+        self.insurer().offer(holder, &self.floater()).await.expect("a quote")
     }
 
     pub(crate) fn payment(&self, quote: &Quote) -> RecordPremiumPaymentRequest {
-        RecordPremiumPaymentRequest {
-            request_id: request_id(),
-            quote_id: quote.quote_id.clone(),
-            payment_reference: format!("psp-{}", request_id()),
-            amount: quote.premium.as_ref().expect("a premium").instalments[0].amount.clone(),
-            receive_time: Some(self.clock.now().to_wire()),
-        }
+        insured::payment(quote, self.clock.now()).expect("a premium")
     }
 
     pub(crate) async fn family(&self) -> Family {
+        self.insured(&self.floater()).await
+    }
+
+    /// A household of another plan.
+    pub(crate) async fn insured(&self, wanted: &Wanted<'_>) -> Family {
         let holder = somebody();
-        let quote = self.offer(&holder).await;
-        let asked = PurchasePolicyRequest { request_id: request_id(), quote_id: quote.quote_id.clone() };
-        let bought = self.policies(&holder).purchase_policy(asked).await.expect("a policy").into_inner();
-        let finance = staff("finance_officer");
-        self.policies(&finance).record_premium_payment(self.payment(&quote)).await.expect("a receipt");
-        let asked = GetPolicyRequest { policy_id: bought.policy.expect("a policy").policy_id };
-        let policy = self.policies(&holder).get_policy(asked).await.expect("the policy").into_inner().policy;
-        Family { holder, policy: policy.expect("the policy") }
+        let policy = self.insurer().buy(&holder, wanted).await.expect("a policy in force");
+        Family { holder, policy }
     }
 }
 
@@ -381,23 +350,8 @@ pub(crate) fn event(
     line: LineKind,
     billed: i64,
 ) -> PriceRequest {
-    let event = InsuredEvent {
-        event_id: fresh_id("evt"),
-        kind: kind.into(),
-        member_id: member.to_owned(),
-        event_date: wire_date(world.today()),
-        accident: true,
-        provider: Some(Provider { in_network: true, ..Provider::default() }),
-        ..InsuredEvent::default()
-    };
-    let line = PriceLine {
-        sequence: 1,
-        benefit_code: benefit.to_owned(),
-        kind: line.into(),
-        billed: naira(billed),
-        ..PriceLine::default()
-    };
-    PriceRequest { event: Some(event), lines: vec![line], ..PriceRequest::default() }
+    let billed = insured::money("NGN", billed);
+    insured::price_request(Happened { member, day: world.today(), kind, benefit, line, billed })
 }
 
 /// A posting of a price for a new source.
@@ -425,13 +379,7 @@ pub(crate) fn posting(request: &PriceRequest, price: &Price, kind: PostingKind) 
             resource_id: fresh_id("clm"),
             revision: 0,
         }),
-        event: Some(InsuredEventRef {
-            event_id: event.event_id,
-            member_id: event.member_id,
-            event_date: event.event_date,
-            cause_id: event.cause_id,
-            episode_id: event.episode_id,
-        }),
+        event: Some(insured::event_ref(event)),
         instructions,
         expected_versions: price.expected_versions.clone(),
     }

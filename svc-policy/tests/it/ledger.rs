@@ -233,6 +233,33 @@ for_each_database! { with world;
         world.verify().await;
     }
 
+    async fn a_restoration_is_judged_by_who_drew_before_and_keeps_its_rule(world: World) {
+        let family = world.family().await;
+        let cause = |n: u8| format!("{n:02x}").repeat(32);
+        let mut all = admission(&world, &family.member(1), SUM_INSURED);
+        all.event.as_mut().expect("an event").cause_id = cause(1);
+        let price = world.price(&all).await;
+        world.post(posting(&all, &price, PostingKind::Capture)).await;
+        let next = admission(&world, &family.member(1), 100_000_00);
+        let restored = world.price(&next).await;
+        assert_eq!(restored.grants.len(), 1, "no cause is related to none");
+
+        let mut related = posting(&next, &restored, PostingKind::Capture);
+        related.event.as_mut().expect("an event").cause_id = cause(1);
+        assert_eq!(refused(world.claims().post(related).await), "GRANT_NOT_ALLOWED");
+        let mut same = posting(&next, &restored, PostingKind::Capture);
+        same.event = Some(caremesh_testkit::insured::event_ref(all.event.clone().expect("an event")));
+        same.event.as_mut().expect("an event").cause_id = String::new();
+        assert_eq!(refused(world.claims().post(same).await), "GRANT_NOT_ALLOWED");
+
+        let booked = world.post(posting(&next, &restored, PostingKind::Capture)).await.posting.expect("a posting");
+        assert_eq!(booked.instructions[0].grants[0].rule_id, "RESTORE_ONCE");
+        let listed = ListPostingsRequest { policy_id: family.policy.policy_id.clone(), ..ListPostingsRequest::default() };
+        let listed = world.claims().list_postings(listed).await.expect("postings").into_inner().postings;
+        assert_eq!(listed[0], booked, "the journal keeps the rule");
+        world.verify().await;
+    }
+
     async fn two_claims_together_end_in_one_of_two_orders_and_in_no_third(world: World) {
         for _ in 0..3 {
             let family = world.family().await;

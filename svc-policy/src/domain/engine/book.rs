@@ -102,7 +102,7 @@ impl<'a> Book<'a> {
         }
         let account = match self.known.get(&key) {
             Some(known) => (*known).clone(),
-            None => opening::open(self.plan, self.cover, rule, key),
+            None => opening::open(self.plan, self.cover.ground(), rule, key),
         };
         let id = account.layers.first().map_or_else(|| account.id(), |layer| layer.key.account);
         let mut entry = Entry {

@@ -33,10 +33,11 @@ pub use error::PriceError;
 pub use needs::AccountNeed;
 pub use parts::{KeptLine, part_legs, part_share, reprice_kept};
 pub use priced::{Breakdown, Cut, LinePrice, Part, Priced, ReadVersion, Reason};
-pub use request::{Cover, CoverLayer, CoveredMember, Event, Line};
+pub use request::{Cover, CoverLayer, CoveredMember, Event, Ground, Line};
 pub use stay::{carry_over, combine, uncovered};
 pub use validate::check_lines;
 
+pub(in crate::domain) use restoring::may_restore;
 pub(in crate::domain) use run::circumstance;
 pub(in crate::domain) use waiting::{applies as waiting_applies, ends_on as waiting_ends_on};
 
@@ -99,10 +100,10 @@ pub fn price(
 /// The account with this key as it is before anything is posted to it: version 0, limit resolved into layers. `None`
 /// if the plan has no such account, or the key does not fit its rule.
 #[must_use]
-pub fn open_account(plan: &PlanVersion, cover: &Cover, key: &AccountKey) -> Option<Account> {
+pub fn open_account(plan: &PlanVersion, ground: Ground<'_>, key: &AccountKey) -> Option<Account> {
     let rule = plan.account(&key.code)?;
-    let fits = rule.measure == key.measure && rule.scope == key.scope_kind && key.currency == cover.currency;
-    fits.then(|| opening::open(plan, cover, rule, key.clone()))
+    let fits = rule.measure == key.measure && rule.scope == key.scope_kind && key.currency == ground.currency;
+    fits.then(|| opening::open(plan, ground, rule, key.clone()))
 }
 
 /// The cuts that lack of room alone would make to a line: sub-limits on the allowed amount, times, days and pools. For

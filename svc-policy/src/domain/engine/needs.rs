@@ -46,7 +46,7 @@ fn key(
 
 fn need(plan: &PlanVersion, cover: &Cover, key: AccountKey, index: usize) -> AccountNeed {
     let rule = &plan.accounts[index];
-    AccountNeed { opening: opening::open(plan, cover, rule, key), draws: rule.asks_for_draws() }
+    AccountNeed { opening: opening::open(plan, cover.ground(), rule, key), draws: rule.asks_for_draws() }
 }
 
 /// Indices of the account rules that a line could spend from.

@@ -6,7 +6,7 @@
 use caremesh_kernel::{Date, DateRange, checked_half_up};
 
 use super::MAX_AMOUNT;
-use super::request::{Cover, CoverLayer, Event, Line};
+use super::request::{Cover, CoverLayer, Event, Ground, Line};
 use crate::domain::account::{
     Account, AccountKey, FAMILY_SCOPE, Layer, LayerKey, LayerKind, PeriodKey, ScopeKind,
 };
@@ -107,15 +107,15 @@ fn month(date: Date) -> i32 {
 }
 
 /// The account as it is before anything was posted to it: version 0, its limit resolved into layers.
-pub(super) fn open(plan: &PlanVersion, cover: &Cover, rule: &AccountRule, key: AccountKey) -> Account {
+pub(super) fn open(plan: &PlanVersion, ground: Ground<'_>, rule: &AccountRule, key: AccountKey) -> Account {
     let id = key.id();
-    let owners = if rule.scope == ScopeKind::Member { cover.member_layers() } else { &cover.layers };
+    let owners = if rule.scope == ScopeKind::Member { ground.member_layers } else { ground.layers };
     let layer = |kind, ordinal, granted, valid, waiting_from| {
         let key = LayerKey { account: id, kind, ordinal };
         Layer::fresh(key, granted, valid, waiting_from, plan.draw_position(kind))
     };
     let whole = |granted| {
-        vec![layer(LayerKind::Base, 0, granted, lifetime_of(cover, rule), first_clock(cover, owners))]
+        vec![layer(LayerKind::Base, 0, granted, lifetime_of(ground, rule), first_clock(ground, owners))]
     };
     let layers = match rule.limit {
         Limit::Amount(limit) => whole(limit),
@@ -125,7 +125,7 @@ pub(super) fn open(plan: &PlanVersion, cover: &Cover, rule: &AccountRule, key: A
         }
         Limit::Percent { bps, base, at_most_minor } => {
             let share = Share { bps, at_most_minor };
-            percent_layers(share, base, cover, owners)
+            percent_layers(share, base, ground, owners)
                 .map(|(l, granted)| layer(l.kind, l.ordinal, granted, l.valid, l.waiting_from))
                 .collect()
         }
@@ -136,16 +136,16 @@ pub(super) fn open(plan: &PlanVersion, cover: &Cover, rule: &AccountRule, key: A
 }
 
 /// For which event dates a layer of a plain limit is valid.
-fn lifetime_of(cover: &Cover, rule: &AccountRule) -> DateRange {
+fn lifetime_of(ground: Ground<'_>, rule: &AccountRule) -> DateRange {
     match rule.period {
         Period::Lifetime | Period::RollingMonths(_) => DateRange::ALWAYS,
-        _ => cover.term_range,
+        _ => ground.term_range,
     }
 }
 
 /// The earliest waiting clock of a sum insured; the policy's own where there is none.
-pub(super) fn first_clock(cover: &Cover, layers: &[CoverLayer]) -> Date {
-    layers.iter().map(|layer| layer.waiting_from).min().unwrap_or(cover.continuous_since)
+pub(super) fn first_clock(ground: Ground<'_>, layers: &[CoverLayer]) -> Date {
+    layers.iter().map(|layer| layer.waiting_from).min().unwrap_or(ground.continuous_since)
 }
 
 #[derive(Clone, Copy)]
@@ -176,11 +176,11 @@ fn counts_for(base: PercentBase, kind: LayerKind) -> bool {
 fn percent_layers<'a>(
     share: Share,
     base: PercentBase,
-    cover: &'a Cover,
+    ground: Ground<'a>,
     owners: &'a [CoverLayer],
 ) -> impl Iterator<Item = (&'a CoverLayer, i64)> {
     let of_member = base == PercentBase::MemberBase;
-    let source = if of_member { cover.member_layers() } else { owners };
+    let source = if of_member { ground.member_layers } else { owners };
     let mut counted: Vec<&CoverLayer> = source.iter().filter(|layer| counts_for(base, layer.kind)).collect();
     counted.sort_by_key(|layer| (layer.kind, layer.valid.start(), layer.ordinal));
     let mut sum = 0i64;

@@ -159,7 +159,48 @@ pub struct Cover {
     pub member: CoveredMember,
 }
 
+/// The part of a cover by which accounts open: what was bought, for whom and when. A posting knows it without any
+/// person's key, because nothing of it is sealed: a rule of opening that asks for an age or a condition does not compile
+/// until postings are told.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'c> {
+    /// The term.
+    pub term: TermId,
+    /// The policy's first term: lifetime and rolling accounts hang on it.
+    pub first_term: TermId,
+    /// Days of the term.
+    pub term_range: DateRange,
+    /// Currency of the term.
+    pub currency: Currency,
+    /// Start of the policy's continuous cover.
+    pub continuous_since: Date,
+    /// The sum insured of the term, layer by layer.
+    pub layers: &'c [CoverLayer],
+    /// The member's own sum insured, the family's where there is none.
+    pub member_layers: &'c [CoverLayer],
+    /// The member.
+    pub member: MemberId,
+    /// Relation to the policyholder.
+    pub relation: Relation,
+}
+
 impl Cover {
+    /// What the opening of accounts may ask.
+    #[must_use]
+    pub fn ground(&self) -> Ground<'_> {
+        Ground {
+            term: self.term,
+            first_term: self.first_term,
+            term_range: self.term_range,
+            currency: self.currency,
+            continuous_since: self.continuous_since,
+            layers: &self.layers,
+            member_layers: self.member_layers(),
+            member: self.member.id,
+            relation: self.member.relation,
+        }
+    }
+
     /// The layers of the member's own sum insured, or the family's where there is none.
     #[must_use]
     pub fn member_layers(&self) -> &[CoverLayer] {

@@ -3,12 +3,12 @@
 //! Granted when an eligible event starts and no other layer of the account has room; never for the event that
 //! exhausts, nor for the same member with a related cause; once granted it stays.
 
-use caremesh_kernel::{Date, checked_half_up};
+use caremesh_kernel::{Date, EventId, MemberId, checked_half_up};
 
 use super::MAX_AMOUNT;
 use super::book::Entry;
 use super::request::{Cover, Event};
-use crate::domain::account::{Grant, Layer, LayerKey, LayerKind, PriorDraw};
+use crate::domain::account::{CauseId, Grant, Layer, LayerKey, LayerKind, PriorDraw};
 use crate::domain::plan::{PlanVersion, Restoration};
 
 /// Decides what this event may do with the account's restored layers, and puts the layer it would be granted in place.
@@ -21,7 +21,8 @@ pub(super) fn prepare(
     date: Date,
 ) {
     let Some(rule) = &entry.rule.restoration else { return };
-    entry.may_restore = is_eligible(entry, rule, cover, event, draws);
+    let drawn = draws.iter().filter(|draw| draw.account == entry.id);
+    entry.may_restore = may_restore(rule, drawn, cover.member.id, event.id, event.cause.as_ref());
     if !entry.may_restore || has_room(entry, date) {
         return;
     }
@@ -34,22 +35,20 @@ pub(super) fn prepare(
     put(entry, rule, plan, cover, granted, amount);
 }
 
-/// Neither the event that used the account up, nor the same member again for a related cause.
-fn is_eligible(
-    entry: &Entry<'_>,
+/// Neither the event that used the account up, nor the same member again for a related cause. `drawn`: who drew on this
+/// account. The one answer to this, for a price and for a posting.
+pub(in crate::domain) fn may_restore<'d>(
     rule: &Restoration,
-    cover: &Cover,
-    event: &Event,
-    draws: &[PriorDraw],
+    mut drawn: impl Iterator<Item = &'d PriorDraw>,
+    member: MemberId,
+    event: EventId,
+    cause: Option<&CauseId>,
 ) -> bool {
-    draws
-        .iter()
-        .filter(|draw| draw.account == entry.id && draw.layer_kind != LayerKind::Restored)
-        .all(|draw| draw.event != event.id && (rule.related_cause || !is_related(draw, cover, event)))
-}
-
-fn is_related(draw: &PriorDraw, cover: &Cover, event: &Event) -> bool {
-    draw.member == cover.member.id && event.cause.is_some() && draw.cause == event.cause
+    let related = |draw: &PriorDraw| draw.member == member && cause.is_some() && draw.cause.as_ref() == cause;
+    drawn.all(|draw| {
+        draw.layer_kind == LayerKind::Restored
+            || (draw.event != event && (rule.related_cause || !related(draw)))
+    })
 }
 
 fn has_room(entry: &Entry<'_>, date: Date) -> bool {

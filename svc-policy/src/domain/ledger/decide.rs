@@ -129,6 +129,12 @@ impl Action {
         }
     }
 
+    /// The layers the action restores.
+    #[must_use]
+    pub fn restores(&self) -> &[Grant] {
+        if let Self::Restore { grants } = self { grants } else { &[] }
+    }
+
     /// The layers the action grants.
     #[must_use]
     pub fn grants(&self) -> &[Grant] {

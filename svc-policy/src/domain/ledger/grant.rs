@@ -64,7 +64,12 @@ fn write_grant(
         )?;
     }
     let entry = Entry::blank(kind, account, layer, 0, posting.event.clone());
-    book.write(Entry { granted: grant.amount, recovery: recovery.cloned(), ..entry })
+    book.write(Entry {
+        granted: grant.amount,
+        recovery: recovery.cloned(),
+        rule: Some(grant.rule.clone()),
+        ..entry
+    })
 }
 
 impl Book {

@@ -101,7 +101,7 @@ pub enum LedgerRefusal {
         /// The account.
         account: AccountId,
     },
-    /// The plan has no such rule, or the rule does not grant this layer or this amount.
+    /// The plan has no such rule, or the rule does not grant this layer, this amount, or anything to this event.
     #[error("the plan does not grant this")]
     GrantUnknown {
         /// The account.

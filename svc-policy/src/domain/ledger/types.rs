@@ -291,6 +291,8 @@ pub struct Entry {
     pub overdrawn: i64,
     /// What recovers an overdraft; set whenever `overdrawn` rises.
     pub recovery: Option<String>,
+    /// The plan's rule under which a layer was granted or restored.
+    pub rule: Option<String>,
 }
 
 impl Entry {
@@ -303,7 +305,7 @@ impl Entry {
         event: Event,
     ) -> Self {
         let (granted, reserved, used, overdrawn) = (0, 0, 0, 0);
-        let (movement, hold, reverses, recovery) = (None, None, None, None);
+        let (movement, hold, reverses, recovery, rule) = (None, None, None, None, None);
         Self {
             kind,
             movement,
@@ -318,6 +320,7 @@ impl Entry {
             used,
             overdrawn,
             recovery,
+            rule,
         }
     }
 }

@@ -319,7 +319,7 @@ fn granted(leg: &Leg) -> wire::LayerGrant {
         layer: Some(layer_key(leg.layer)),
         amount: leg.amount,
         valid: Some(leg.granted.valid.to_wire()),
-        rule_id: String::new(),
+        rule_id: leg.rule.clone().unwrap_or_default(),
         waiting_from: Some(leg.granted.waiting_from.to_wire()),
     }
 }

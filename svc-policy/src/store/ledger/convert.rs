@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use caremesh_kernel::{AccountId, Date, DateRange, HoldId, MemberId, Timestamp};
 
-use super::rows::{AccountRow, CapturedRow, CoverRow, HoldLegRow, HoldRow, LayerRow, LegRow};
-use crate::domain::account::{Account, AccountKey, Layer, LayerKey, LayerKind};
-use crate::domain::engine;
+use super::read::Bought;
+use super::rows::{AccountRow, CapturedRow, CoverRow, DrawRow, HoldLegRow, HoldRow, LayerRow, LegRow};
+use crate::domain::account::{Account, AccountKey, Layer, LayerKey, LayerKind, PriorDraw};
+use crate::domain::engine::CoverLayer;
 use crate::domain::ledger::{
     Captured, CoverState, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKind, Source, Term,
     TermState,
@@ -137,6 +138,20 @@ pub(super) fn captured(row: CapturedRow) -> Captured {
     Captured { posting: posting_id, account: account_id, layer: layer_id, line, net }
 }
 
+/// Draws in a fixed order: a price is the same bytes for ever.
+pub(super) fn draws(rows: Vec<DrawRow>) -> Vec<PriorDraw> {
+    let draw = |DrawRow { account, layer_kind, event, member, cause }| PriorDraw {
+        account,
+        layer_kind,
+        event,
+        member,
+        cause,
+    };
+    let mut draws: Vec<PriorDraw> = rows.into_iter().map(draw).collect();
+    draws.sort_by_key(|draw| (draw.account, draw.event, draw.layer_kind));
+    draws
+}
+
 /// The term as the ledger's rules see it, for an event on a day that lies in it.
 pub(super) fn term(row: &CoverRow, day: Date) -> Result<Term, Error> {
     let days =
@@ -153,39 +168,23 @@ pub(super) fn term(row: &CoverRow, day: Date) -> Result<Term, Error> {
     Ok(Term { id: row.term_id, first: row.first_term_id, days, state, cover })
 }
 
-/// The cover as the engine opens accounts with it. Which accounts open, and with which limit, asks no age and no
-/// condition; both stay sealed, and stand here as what decides nothing.
-pub(super) fn engine_cover(row: &CoverRow, member: MemberId) -> Result<engine::Cover, Error> {
-    let range = |from, until| DateRange::new(from, until).map_err(|_| Error::Corrupt("days of cover"));
-    let term_range = range(row.term_from, row.term_until)?;
-    let covered = range(row.cover_from, row.cover_until)?;
-    let base = engine::CoverLayer {
+/// What was bought, as accounts open by it.
+pub(super) fn bought(row: &CoverRow, member: MemberId) -> Result<Bought, Error> {
+    let days = DateRange::new(row.term_from, row.term_until).map_err(|_| Error::Corrupt("days of cover"))?;
+    let base = CoverLayer {
         kind: LayerKind::Base,
         ordinal: 0,
         amount_minor: row.sum_insured,
-        valid: term_range,
+        valid: days,
         waiting_from: row.policy_since,
     };
-    let member = engine::CoveredMember {
-        id: member,
-        relation: row.relation,
-        birth: Date::MIN,
-        covered,
-        continuous_since: row.continuous_from,
-        pre_existing: Vec::new(),
-        layers: Vec::new(),
-        waiting_waived: false,
-    };
-    Ok(engine::Cover {
-        policy: row.policy_id,
-        term: row.term_id,
-        first_term: row.first_term_id,
-        term_range,
-        segment: range(row.segment_from, row.segment_until)?,
+    Ok(Bought {
+        days,
         currency: row.currency,
-        continuous_since: row.policy_since,
+        since: row.policy_since,
         layers: vec![base],
         member,
+        relation: row.relation,
     })
 }
 
@@ -258,5 +257,6 @@ pub(super) fn entry(row: LegRow) -> Result<Entry, Error> {
         used: row.used,
         overdrawn: row.overdrawn,
         recovery: row.recovery,
+        rule: row.rule_id,
     })
 }

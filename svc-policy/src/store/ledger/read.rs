@@ -2,19 +2,21 @@
 
 use caremesh_db::Kind;
 use caremesh_kernel::{
-    AccountId, Date, HoldId, MemberId, PersonId, PlanVersionId, PolicyId, PostingId, Timestamp,
+    AccountId, Currency, Date, DateRange, HoldId, MemberId, PersonId, PlanVersionId, PolicyId, PostingId,
+    Timestamp,
 };
 use sea_orm::{ConnectionTrait, Value};
 
 use super::convert;
-use super::read_sql::CONFLICTS_BEFORE_TURN;
-use super::rows::{AccountRow, CapturedRow, CoverRow, HoldLegRow, HoldRow, IdRow, LayerRow, TurnRow};
+use super::read_sql::{Asked, CONFLICTS_BEFORE_TURN};
+use super::rows::{AccountRow, CapturedRow, CoverRow, DrawRow, HoldLegRow, HoldRow, LayerRow, TurnRow};
 use super::texts;
-use crate::domain::account::Account;
-use crate::domain::engine;
+use crate::domain::account::{Account, PriorDraw};
+use crate::domain::engine::{CoverLayer, Ground};
 use crate::domain::ledger::{Captured, Hold, Source, Term};
+use crate::domain::plan::Relation;
 use crate::store::Error;
-use crate::store::sql::{json, parse, statement};
+use crate::store::sql::{ids, parse, statement};
 
 /// What a posting needs to see.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Query {
     pub(crate) holds: Vec<HoldId>,
     /// Postings that are reversed.
     pub(crate) reversed: Vec<PostingId>,
+    /// Accounts that are restored: who drew on them decides whether they may be.
+    pub(crate) restored: Vec<AccountId>,
     /// Whose event it is.
     pub(crate) member: MemberId,
     /// The day of the event.
@@ -42,6 +46,8 @@ pub(crate) struct View {
     pub(crate) holds: Vec<Hold>,
     /// What can be reversed.
     pub(crate) captured: Vec<Captured>,
+    /// Who drew on the accounts that are restored.
+    pub(crate) draws: Vec<PriorDraw>,
     /// The member's cover; none when no term lies on the day or there is no such member.
     pub(crate) cover: Option<Cover>,
     /// Who may post on the term now.
@@ -59,8 +65,45 @@ pub(crate) struct Cover {
     pub(crate) plan_version: PlanVersionId,
     /// The term as the ledger's rules see it.
     pub(crate) term: Term,
-    /// The cover as the engine sees it, without what is sealed: it opens accounts, and prices nothing.
-    pub(crate) engine: engine::Cover,
+    /// What was bought.
+    pub(crate) bought: Bought,
+    /// How many accounts of the policy have been opened: who relies on an account that has no row relies on this.
+    pub(crate) openings: i64,
+}
+
+/// What was bought for a member: by it accounts open.
+#[derive(Clone, Debug)]
+pub(crate) struct Bought {
+    /// Days of the term.
+    pub(crate) days: DateRange,
+    /// Its currency.
+    pub(crate) currency: Currency,
+    /// Start of the policy's continuous cover.
+    pub(crate) since: Date,
+    /// The sum insured, layer by layer.
+    pub(crate) layers: Vec<CoverLayer>,
+    /// The member.
+    pub(crate) member: MemberId,
+    /// Relation to the policyholder.
+    pub(crate) relation: Relation,
+}
+
+impl Cover {
+    /// What the opening of accounts may ask.
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        let bought = &self.bought;
+        Ground {
+            term: self.term.id,
+            first_term: self.term.first,
+            term_range: bought.days,
+            currency: bought.currency,
+            continuous_since: bought.since,
+            layers: &bought.layers,
+            member_layers: &bought.layers,
+            member: bought.member,
+            relation: bought.relation,
+        }
+    }
 }
 
 /// Who may post on a term that several contend for.
@@ -79,17 +122,19 @@ pub(crate) async fn view<C: ConnectionTrait>(
     query: &Query,
     now: Timestamp,
 ) -> Result<View, Error> {
-    let values: Vec<Value> = vec![
-        json(&ids(&query.accounts)),
-        json(&ids(&query.holds)),
-        json(&ids(&query.reversed)),
+    let asked = Asked { reversals: !query.reversed.is_empty(), restorations: !query.restored.is_empty() };
+    let mut values: Vec<Value> = vec![
+        ids(kind, &query.accounts),
+        ids(kind, &query.holds),
         query.member.to_string().into(),
         query.day.to_string().into(),
         now.as_micros().into(),
         query.source.service.clone().into(),
         query.source.resource.clone().into(),
     ];
-    let rows = tagged(connection, &texts::of(kind).posting_view, values).await?;
+    values.extend(asked.reversals.then(|| ids(kind, &query.reversed)));
+    values.extend(asked.restorations.then(|| ids(kind, &query.restored)));
+    let rows = tagged(connection, texts::of(kind).posting_view(asked), values).await?;
     rows.into_view(query)
 }
 
@@ -99,7 +144,7 @@ pub(crate) async fn accounts<C: ConnectionTrait>(
     kind: Kind,
     wanted: &[AccountId],
 ) -> Result<Vec<Account>, Error> {
-    let rows = tagged(connection, &texts::of(kind).accounts_view, vec![json(&ids(wanted))]).await?;
+    let rows = tagged(connection, &texts::of(kind).accounts_view, vec![ids(kind, wanted)]).await?;
     convert::accounts(rows.accounts, rows.layers)
 }
 
@@ -110,12 +155,8 @@ pub(crate) async fn lock<C: ConnectionTrait>(
     wanted: &[AccountId],
 ) -> Result<(), Error> {
     let sql = &texts::of(kind).lock_accounts;
-    connection.query_all_raw(statement(connection, sql, vec![json(&ids(wanted))])).await?;
+    connection.query_all_raw(statement(connection, sql, vec![ids(kind, wanted)])).await?;
     Ok(())
-}
-
-fn ids<T: Copy>(ids: &[T]) -> Vec<IdRow<T>> {
-    ids.iter().map(|id| IdRow { id: *id }).collect()
 }
 
 /// Rows of several tables, by the tag of their arm.
@@ -126,6 +167,7 @@ pub(super) struct Tagged {
     pub(super) holds: Vec<HoldRow>,
     pub(super) hold_legs: Vec<HoldLegRow>,
     captured: Vec<CapturedRow>,
+    draws: Vec<DrawRow>,
     cover: Vec<CoverRow>,
     turns: Vec<TurnRow>,
 }
@@ -150,6 +192,7 @@ impl Tagged {
             "hold" => self.holds.push(parse(body)?),
             "hold_leg" => self.hold_legs.push(parse(body)?),
             "captured" => self.captured.push(parse(body)?),
+            "draw" => self.draws.push(parse(body)?),
             "cover" => self.cover.push(parse(body)?),
             "turn" => self.turns.push(parse(body)?),
             _ => return Err(Error::Corrupt("an unknown arm of a statement")),
@@ -163,6 +206,7 @@ impl Tagged {
             accounts: convert::accounts(self.accounts, self.layers)?,
             holds: convert::holds(self.holds, self.hold_legs)?,
             captured: self.captured.into_iter().map(convert::captured).collect(),
+            draws: convert::draws(self.draws),
             cover: self.cover.first().map(|row| cover(row, query.member, query.day)).transpose()?,
             turn,
         })
@@ -183,6 +227,7 @@ fn cover(row: &CoverRow, member: MemberId, day: Date) -> Result<Cover, Error> {
         person: row.person_id,
         plan_version: row.plan_version_id,
         term: convert::term(row, day)?,
-        engine: convert::engine_cover(row, member)?,
+        bought: convert::bought(row, member)?,
+        openings: row.openings,
     })
 }

@@ -3,8 +3,8 @@
 
 use caremesh_db::Kind;
 
-use super::rows::{ACCOUNT, HOLD, HOLD_LEG, ID, LAYER};
-use crate::store::sql::{Column, list, object};
+use super::rows::{ACCOUNT, HOLD, HOLD_LEG, LAYER};
+use crate::store::sql::{Column, among, each_id, object};
 
 /// How often a source may lose against others on one term before it gets its turn.
 pub(super) const CONFLICTS_BEFORE_TURN: i64 = 5;
@@ -20,61 +20,83 @@ pub(super) fn row_of(kind: Kind, alias: &str, columns: &[Column]) -> String {
     object(kind, &pairs)
 }
 
-/// `$1` accounts, `$2` holds, `$3` postings to reverse, `$4` member, `$5` event date, `$6` now, `$7` service, `$8` source.
-pub(super) fn posting_view(kind: Kind) -> String {
-    let arms =
-        [accounts(kind), layers(kind), holds(kind), hold_legs(kind), captured(kind), cover(kind), turn(kind)];
-    format!("WITH {}, {} {}", wanted(kind), due(kind), arms.join(" UNION ALL "))
+/// What a posting names beside accounts and holds. Most postings name nothing else, and do not pay for looking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Postings that are reversed.
+    pub(super) reversals: bool,
+    /// Accounts that are restored.
+    pub(super) restorations: bool,
+}
+
+/// `$1` accounts, `$2` holds, `$3` member, `$4` event date, `$5` now, `$6` service, `$7` source; then, as far as they are
+/// asked for, postings to reverse and accounts to restore.
+pub(super) fn posting_view(kind: Kind, asked: Asked) -> String {
+    let mut arms = vec![
+        accounts(kind),
+        layers(kind),
+        holds(kind),
+        hold_legs(kind),
+        "SELECT 'cover' AS tag, here.body FROM here".to_owned(),
+        turn(kind),
+    ];
+    if asked.reversals {
+        arms.push(captured(kind, "$8"));
+    }
+    if asked.restorations {
+        arms.push(draws(kind, &each_id(kind, if asked.reversals { "$9" } else { "$8" }), "$5"));
+    }
+    format!("WITH {}, {}, {} {}", wanted(kind), due(kind), here(kind), arms.join(" UNION ALL "))
 }
 
 /// Accounts by id and nothing else: `$1` accounts.
 pub(super) fn accounts_view(kind: Kind) -> String {
-    let wanted = format!("wanted AS (SELECT r.id FROM {})", list(kind, "$1", "r", ID));
-    format!("WITH {wanted} {} UNION ALL {}", accounts(kind), layers(kind))
+    format!("WITH wanted AS ({}) {} UNION ALL {}", each_id(kind, "$1"), accounts(kind), layers(kind))
 }
 
 fn wanted(kind: Kind) -> String {
     format!(
-        "wanted AS (SELECT r.id FROM {accounts} UNION \
-         SELECT g.account_id FROM {holds} JOIN hold_leg g ON g.hold_id = r.id)",
-        accounts = list(kind, "$1", "r", ID),
-        holds = list(kind, "$2", "r", ID),
+        "wanted AS ({} UNION SELECT g.account_id FROM hold_leg g WHERE {})",
+        each_id(kind, "$1"),
+        among(kind, "g.hold_id", &each_id(kind, "$2"))
     )
 }
 
 /// The holds that matter: those named, and those of the wanted accounts that time has ended.
 fn due(kind: Kind) -> String {
     format!(
-        "due AS (SELECT r.id FROM {holds} UNION \
-         SELECT g.hold_id FROM hold_leg g JOIN hold h ON h.id = g.hold_id \
-         WHERE g.account_id IN (SELECT id FROM wanted) AND g.captured + g.released < g.amount \
-         AND h.state = 'OPEN' AND h.expires_at <= $6)",
-        holds = list(kind, "$2", "r", ID),
+        "due AS ({} UNION SELECT g.hold_id FROM hold_leg g JOIN hold h ON h.id = g.hold_id \
+         WHERE {} AND g.captured + g.released < g.amount AND h.state = 'OPEN' AND h.expires_at <= $5)",
+        each_id(kind, "$2"),
+        among(kind, "g.account_id", WANTED)
     )
 }
 
+pub(super) const WANTED: &str = "SELECT id FROM wanted";
+const DUE: &str = "SELECT id FROM due";
+
 pub(super) fn accounts(kind: Kind) -> String {
-    let row = row_of(kind, "a", ACCOUNT);
-    format!("SELECT 'account' AS tag, {row} AS body FROM account a WHERE a.id IN (SELECT id FROM wanted)")
+    let (row, wanted) = (row_of(kind, "a", ACCOUNT), among(kind, "a.id", WANTED));
+    format!("SELECT 'account' AS tag, {row} AS body FROM account a WHERE {wanted}")
 }
 
 pub(super) fn layers(kind: Kind) -> String {
-    let row = row_of(kind, "l", LAYER);
-    format!("SELECT 'layer' AS tag, {row} AS body FROM layer l WHERE l.account_id IN (SELECT id FROM wanted)")
+    let (row, wanted) = (row_of(kind, "l", LAYER), among(kind, "l.account_id", WANTED));
+    format!("SELECT 'layer' AS tag, {row} AS body FROM layer l WHERE {wanted}")
 }
 
 pub(super) fn holds(kind: Kind) -> String {
-    let row = row_of(kind, "h", HOLD);
-    format!("SELECT 'hold' AS tag, {row} AS body FROM hold h WHERE h.id IN (SELECT id FROM due)")
+    let (row, due) = (row_of(kind, "h", HOLD), among(kind, "h.id", DUE));
+    format!("SELECT 'hold' AS tag, {row} AS body FROM hold h WHERE {due}")
 }
 
 pub(super) fn hold_legs(kind: Kind) -> String {
-    let row = row_of(kind, "g", HOLD_LEG);
-    format!("SELECT 'hold_leg' AS tag, {row} AS body FROM hold_leg g WHERE g.hold_id IN (SELECT id FROM due)")
+    let (row, due) = (row_of(kind, "g", HOLD_LEG), among(kind, "g.hold_id", DUE));
+    format!("SELECT 'hold_leg' AS tag, {row} AS body FROM hold_leg g WHERE {due}")
 }
 
 /// Captures of the postings that are to be reversed, less what was reversed of them; only of the same source.
-fn captured(kind: Kind) -> String {
+fn captured(kind: Kind, parameter: &str) -> String {
     let row = object(
         kind,
         &[
@@ -85,20 +107,45 @@ fn captured(kind: Kind) -> String {
             ("net", "c.net"),
         ],
     );
-    let reversed = list(kind, "$3", "r", ID);
+    let reversed = each_id(kind, parameter);
     format!(
         "SELECT 'captured' AS tag, {row} AS body FROM (\
          SELECT x.posting_id, x.account_id, x.layer_id, x.line, CAST(SUM(x.used) AS BIGINT) AS net FROM (\
          SELECT k.posting_id, k.account_id, k.layer_id, k.line, k.used FROM posting_leg k \
-         WHERE k.kind = 'CAPTURE' AND k.posting_id IN (SELECT r.id FROM {reversed}) UNION ALL \
-         SELECT v.reverses, v.account_id, v.layer_id, v.line, v.used FROM posting_leg v \
-         WHERE v.reverses IN (SELECT r.id FROM {reversed})) x \
+         WHERE k.kind = 'CAPTURE' AND {captured} UNION ALL \
+         SELECT v.reverses, v.account_id, v.layer_id, v.line, v.used FROM posting_leg v WHERE {given_back}) x \
          GROUP BY x.posting_id, x.account_id, x.layer_id, x.line) c \
-         JOIN posting p ON p.id = c.posting_id AND p.service = $7 AND p.source = $8"
+         JOIN posting p ON p.id = c.posting_id AND p.service = $6 AND p.source = $7",
+        captured = among(kind, "k.posting_id", &reversed),
+        given_back = among(kind, "v.reverses", &reversed),
     )
 }
 
-fn cover(kind: Kind) -> String {
+/// Draws that still count: reserved or used by an event and not given back, by release, reversal or time until the
+/// instant in a parameter; of the accounts that a query gives.
+pub(super) fn draws(kind: Kind, accounts: &str, instant: &str) -> String {
+    let row = object(
+        kind,
+        &[
+            ("account", "d.account_id"),
+            ("layer_kind", "d.kind"),
+            ("event", "d.event_id"),
+            ("member", "d.member_id"),
+            ("cause", "d.cause_id"),
+        ],
+    );
+    let drawn = among(kind, "k.account_id", accounts);
+    format!(
+        "SELECT 'draw' AS tag, {row} AS body FROM (SELECT k.account_id, y.kind, k.event_id, k.member_id, \
+         MAX(k.cause_id) AS cause_id FROM posting_leg k JOIN layer y ON y.id = k.layer_id \
+         LEFT JOIN hold h ON h.id = k.hold_id WHERE {drawn} AND k.posted_at <= {instant} \
+         GROUP BY k.account_id, y.kind, k.event_id, k.member_id \
+         HAVING SUM(k.used + CASE WHEN h.expires_at <= {instant} THEN 0 ELSE k.reserved END) > 0) d"
+    )
+}
+
+/// The member's cover on the day of the event: its term, and the row as JSON.
+fn here(kind: Kind) -> String {
     let row = object(
         kind,
         &[
@@ -108,25 +155,25 @@ fn cover(kind: Kind) -> String {
             ("currency", "p.currency"),
             ("term_id", "t.id"),
             ("first_term_id", "f.id"),
+            ("openings", "f.openings"),
             ("term_state", "t.state"),
             ("term_from", "t.starts_on"),
             ("term_until", "t.ends_on"),
             ("plan_version_id", "s.plan_version_id"),
-            ("segment_from", "s.starts_on"),
-            ("segment_until", "s.ends_on"),
             ("sum_insured", "s.sum_insured"),
             ("policy_since", "f.starts_on"),
             ("relation", "m.relation"),
             ("cover_from", "m.starts_on"),
             ("cover_until", "m.ends_on"),
-            ("continuous_from", "m.continuous_from"),
         ],
     );
     format!(
-        "SELECT 'cover' AS tag, {row} AS body FROM member m JOIN policy p ON p.id = m.policy_id \
-         JOIN policy_term t ON t.policy_id = p.id AND t.starts_on <= $5 AND $5 < t.ends_on \
+        "here AS {materialized} (SELECT t.id AS term_id, {row} AS body \
+         FROM member m JOIN policy p ON p.id = m.policy_id \
+         JOIN policy_term t ON t.policy_id = p.id AND t.starts_on <= $4 AND $4 < t.ends_on \
          JOIN policy_term f ON f.policy_id = p.id AND f.number = 1 \
-         JOIN term_segment s ON s.term_id = t.id AND s.starts_on <= $5 AND $5 < s.ends_on WHERE m.id = $4"
+         JOIN term_segment s ON s.term_id = t.id AND s.starts_on <= $4 AND $4 < s.ends_on WHERE m.id = $3)",
+        materialized = if kind == Kind::Postgres { "MATERIALIZED" } else { "" }
     )
 }
 
@@ -137,15 +184,13 @@ fn turn(kind: Kind) -> String {
         kind,
         &[
             ("conflicts", "q.conflicts"),
-            ("mine", "CASE WHEN q.service = $7 AND q.source = $8 THEN 1 ELSE 0 END"),
+            ("mine", "CASE WHEN q.service = $6 AND q.source = $7 THEN 1 ELSE 0 END"),
         ],
     );
     format!(
-        "SELECT 'turn' AS tag, {row} AS body FROM (\
-         SELECT w.service, w.source, w.conflicts FROM posting_queue w \
-         JOIN policy_term t ON t.id = w.term_id JOIN member m ON m.policy_id = t.policy_id AND m.id = $4 \
-         WHERE t.starts_on <= $5 AND $5 < t.ends_on AND w.until > $6 \
-         AND (w.conflicts >= {CONFLICTS_BEFORE_TURN} OR (w.service = $7 AND w.source = $8)) \
+        "SELECT 'turn' AS tag, {row} AS body FROM (SELECT w.service, w.source, w.conflicts \
+         FROM here JOIN posting_queue w ON w.term_id = here.term_id WHERE w.until > $5 \
+         AND (w.conflicts >= {CONFLICTS_BEFORE_TURN} OR (w.service = $6 AND w.source = $7)) \
          ORDER BY w.since, w.service, w.source LIMIT 20) q"
     )
 }

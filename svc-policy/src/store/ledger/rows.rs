@@ -156,6 +156,7 @@ pub(super) struct LegRow {
     pub(super) used: i64,
     pub(super) overdrawn: i64,
     pub(super) recovery: Option<String>,
+    pub(super) rule_id: Option<String>,
 }
 
 pub(super) const LEG: &[Column] = &[
@@ -178,6 +179,7 @@ pub(super) const LEG: &[Column] = &[
     Number("used"),
     Number("overdrawn"),
     Text("recovery"),
+    Text("rule_id"),
 ];
 
 /// `hold`.
@@ -253,6 +255,16 @@ pub(super) struct CapturedRow {
     pub(super) net: i64,
 }
 
+/// Who has drawn on an account, and still counts.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct DrawRow {
+    pub(super) account: AccountId,
+    pub(super) layer_kind: LayerKind,
+    pub(super) event: EventId,
+    pub(super) member: MemberId,
+    pub(super) cause: Option<CauseId>,
+}
+
 /// The term, segment and cover that a member has on a day.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct CoverRow {
@@ -262,18 +274,16 @@ pub(super) struct CoverRow {
     pub(super) currency: Currency,
     pub(super) term_id: TermId,
     pub(super) first_term_id: TermId,
+    pub(super) openings: i64,
     pub(super) term_state: String,
     pub(super) term_from: Date,
     pub(super) term_until: Date,
     pub(super) plan_version_id: PlanVersionId,
-    pub(super) segment_from: Date,
-    pub(super) segment_until: Date,
     pub(super) sum_insured: i64,
     pub(super) policy_since: Date,
     pub(super) relation: Relation,
     pub(super) cover_from: Date,
     pub(super) cover_until: Date,
-    pub(super) continuous_from: Date,
 }
 
 /// Who may post next on a contended term.

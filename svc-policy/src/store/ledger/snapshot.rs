@@ -2,16 +2,15 @@
 //! who drew on them before. One statement each way: from the balances for now, from the journal for an instant gone by.
 
 use caremesh_db::Kind;
-use caremesh_kernel::{AccountId, EventId, MemberId, Timestamp};
+use caremesh_kernel::{AccountId, Timestamp};
 use sea_orm::ConnectionTrait;
-use serde::Deserialize;
 
-use super::convert;
-use super::read_sql::{accounts, row_of};
-use super::rows::{ACCOUNT, AccountRow, ID, IdRow, LAYER, LayerRow};
-use crate::domain::account::{Account, CauseId, LayerKind, PriorDraw};
+use super::read_sql::{WANTED, accounts, draws, row_of};
+use super::rows::{ACCOUNT, AccountRow, DrawRow, LAYER, LayerRow};
+use super::{convert, texts};
+use crate::domain::account::{Account, PriorDraw};
 use crate::store::Error;
-use crate::store::sql::{Column, json, list, object, parse, tagged};
+use crate::store::sql::{Column, among, each_id, ids, object, parse, tagged};
 
 /// Accounts that have a row, and draws on those that were asked for.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +21,7 @@ pub(crate) struct Stored {
     pub(crate) draws: Vec<PriorDraw>,
 }
 
-/// Accounts as they stand now: `$1` accounts, `$2` those whose draws are wanted, `$3` now.
+/// Accounts as they stand now.
 pub(crate) async fn now<C: ConnectionTrait>(
     connection: &C,
     kind: Kind,
@@ -30,9 +29,7 @@ pub(crate) async fn now<C: ConnectionTrait>(
     drawn: &[AccountId],
     now: Timestamp,
 ) -> Result<Stored, Error> {
-    let sql =
-        format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), draws(kind));
-    read(connection, &sql, wanted, drawn, now).await
+    read(connection, kind, &texts::of(kind).snapshot_now, wanted, drawn, now).await
 }
 
 /// Accounts as they were known at an instant gone by: the journal up to it, folded.
@@ -43,25 +40,38 @@ pub(crate) async fn as_of<C: ConnectionTrait>(
     drawn: &[AccountId],
     instant: Timestamp,
 ) -> Result<Stored, Error> {
-    let sql = format!(
+    read(connection, kind, &texts::of(kind).snapshot_then, wanted, drawn, instant).await
+}
+
+/// `$1` accounts, `$2` those whose draws are wanted, `$3` now.
+pub(super) fn now_view(kind: Kind) -> String {
+    format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), drawn(kind))
+}
+
+/// `$1` accounts, `$2` those whose draws are wanted, `$3` the instant.
+pub(super) fn then_view(kind: Kind) -> String {
+    format!(
         "{} {} UNION ALL {} UNION ALL {}",
         with(kind),
         accounts_then(kind),
         layers_then(kind),
-        draws(kind)
-    );
-    read(connection, &sql, wanted, drawn, instant).await
+        drawn(kind)
+    )
+}
+
+fn drawn(kind: Kind) -> String {
+    draws(kind, &each_id(kind, "$2"), "$3")
 }
 
 async fn read<C: ConnectionTrait>(
     connection: &C,
+    kind: Kind,
     sql: &str,
     wanted: &[AccountId],
     drawn: &[AccountId],
     instant: Timestamp,
 ) -> Result<Stored, Error> {
-    let ids = |ids: &[AccountId]| json(&ids.iter().map(|id| IdRow { id: *id }).collect::<Vec<_>>());
-    let values = vec![ids(wanted), ids(drawn), instant.as_micros().into()];
+    let values = vec![ids(kind, wanted), ids(kind, drawn), instant.as_micros().into()];
     let (mut accounts, mut layers, mut draws): (Vec<AccountRow>, Vec<LayerRow>, Vec<DrawRow>) =
         Default::default();
     for (tag, body) in tagged(connection, sql, values).await? {
@@ -72,30 +82,11 @@ async fn read<C: ConnectionTrait>(
             _ => return Err(Error::Corrupt("an unknown arm of a statement")),
         }
     }
-    let mut draws: Vec<PriorDraw> = draws.into_iter().map(DrawRow::into_draw).collect();
-    draws.sort_by_key(|draw| (draw.account, draw.event, draw.layer_kind));
-    Ok(Stored { accounts: convert::accounts(accounts, layers)?, draws })
-}
-
-#[derive(Deserialize)]
-struct DrawRow {
-    account: AccountId,
-    layer_kind: LayerKind,
-    event: EventId,
-    member: MemberId,
-    cause: Option<CauseId>,
-}
-
-impl DrawRow {
-    fn into_draw(self) -> PriorDraw {
-        let Self { account, layer_kind, event, member, cause } = self;
-        PriorDraw { account, layer_kind, event, member, cause }
-    }
+    Ok(Stored { accounts: convert::accounts(accounts, layers)?, draws: convert::draws(draws) })
 }
 
 fn with(kind: Kind) -> String {
-    let (wanted, drawn) = (list(kind, "$1", "r", ID), list(kind, "$2", "r", ID));
-    format!("WITH wanted AS (SELECT r.id FROM {wanted}), drawn AS (SELECT r.id FROM {drawn})")
+    format!("WITH wanted AS ({})", each_id(kind, "$1"))
 }
 
 /// What the holds of a layer keep that time has ended and nobody has released yet.
@@ -106,7 +97,8 @@ const ENDED: &str = "COALESCE((SELECT SUM(g.amount - g.captured - g.released) FR
 fn layers_now(kind: Kind) -> String {
     let reserved = format!("CAST(l.reserved - {ENDED} AS BIGINT)");
     let row = layer(kind, &[("reserved", &reserved)]);
-    format!("SELECT 'layer' AS tag, {row} AS body FROM layer l WHERE l.account_id IN (SELECT id FROM wanted)")
+    let wanted = among(kind, "l.account_id", WANTED);
+    format!("SELECT 'layer' AS tag, {row} AS body FROM layer l WHERE {wanted}")
 }
 
 /// A layer's columns, some of them replaced by an expression.
@@ -131,8 +123,9 @@ fn accounts_then(kind: Kind) -> String {
     let inner = row_of(kind, "a", &columns);
     let version = "(SELECT COUNT(DISTINCT k.posting_id) FROM posting_leg k WHERE k.account_id = a.id AND k.posted_at <= $3)";
     let row = with_version(&inner, version, kind);
+    let wanted = among(kind, "a.id", WANTED);
     format!(
-        "SELECT 'account' AS tag, {row} AS body FROM account a WHERE a.id IN (SELECT id FROM wanted) \
+        "SELECT 'account' AS tag, {row} AS body FROM account a WHERE {wanted} \
          AND EXISTS (SELECT 1 FROM posting_leg k WHERE k.account_id = a.id AND k.posted_at <= $3)"
     )
 }
@@ -155,6 +148,7 @@ fn layers_then(kind: Kind) -> String {
         ("overdrawn", "l.overdrawn"),
     ];
     let row = layer(kind, &replaced);
+    let wanted = among(kind, "y.account_id", WANTED);
     format!(
         "SELECT 'layer' AS tag, {row} AS body FROM (SELECT y.id, y.account_id, y.kind, y.ordinal, \
          CAST(SUM(k.granted) AS BIGINT) AS granted, \
@@ -163,29 +157,7 @@ fn layers_then(kind: Kind) -> String {
          y.valid_from, y.valid_until, y.waiting_from, y.draw_order \
          FROM layer y JOIN posting_leg k ON k.layer_id = y.id AND k.account_id = y.account_id AND k.posted_at <= $3 \
          LEFT JOIN hold h ON h.id = k.hold_id \
-         WHERE y.account_id IN (SELECT id FROM wanted) \
+         WHERE {wanted} \
          GROUP BY y.id, y.account_id, y.kind, y.ordinal, y.valid_from, y.valid_until, y.waiting_from, y.draw_order) l"
-    )
-}
-
-/// Draws that still count: reserved or used by an event and not given back, by release, reversal or time.
-fn draws(kind: Kind) -> String {
-    let row = object(
-        kind,
-        &[
-            ("account", "d.account_id"),
-            ("layer_kind", "d.kind"),
-            ("event", "d.event_id"),
-            ("member", "d.member_id"),
-            ("cause", "d.cause_id"),
-        ],
-    );
-    format!(
-        "SELECT 'draw' AS tag, {row} AS body FROM (SELECT k.account_id, y.kind, k.event_id, k.member_id, \
-         MAX(k.cause_id) AS cause_id FROM posting_leg k JOIN layer y ON y.id = k.layer_id \
-         LEFT JOIN hold h ON h.id = k.hold_id \
-         WHERE k.account_id IN (SELECT id FROM drawn) AND k.posted_at <= $3 \
-         GROUP BY k.account_id, y.kind, k.event_id, k.member_id \
-         HAVING SUM(k.used + CASE WHEN h.expires_at <= $3 THEN 0 ELSE k.reserved END) > 0) d"
     )
 }

@@ -59,7 +59,8 @@ async fn seed(db: &Db) {
             "INSERT INTO policy VALUES ('{policy}', 'q', 'pln', '{person}', 'ACTIVE', 'Africa/Lagos', 'NGN', 'org', 1, 1, 1, 1)"
         ),
         format!(
-            "INSERT INTO policy_term VALUES ('{term}', '{policy}', 1, '2026-01-01', '2027-01-01', 'OPEN')"
+            "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state) \
+             VALUES ('{term}', '{policy}', 1, '2026-01-01', '2027-01-01', 'OPEN')"
         ),
         format!("INSERT INTO term_segment VALUES ('{term}', '2026-01-01', '2027-01-01', '{plan}', 1000)"),
     ];
@@ -86,6 +87,7 @@ fn command(posting: &Posting, accounts: &[AccountKey]) -> Command {
         accounts: accounts.iter().map(AccountKey::id).collect(),
         holds: actions().filter_map(|a| a.hold()).collect(),
         reversed: actions().filter_map(|a| a.reverses()).collect(),
+        restored: actions().flat_map(|a| a.restores()).map(|grant| grant.account.id()).collect(),
         member: posting.event.member,
         day: posting.event.date,
         source: posting.source.clone(),
@@ -102,11 +104,14 @@ async fn post(db: &Db, posting: &Posting, openings: &[Account]) -> Result<(), Er
             let keys: Vec<AccountKey> = openings.iter().map(|a| a.key.clone()).collect();
             let command = command(&posting, &keys);
             let view = super::view(tx, tx.kind(), &command.query, posting.now).await?;
-            let prepare = |_: &super::Cover, posting| Ok(Prepared { posting, openings: openings.clone() });
+            let prepare = |_: &super::View, _: &super::Cover, posting| {
+                Ok(Prepared { posting, openings: openings.clone() })
+            };
             let tried = command.decide(view, posting.now, prepare)?;
-            let term = tried.cover.term.id;
             tx.context().touched(Touched::read(None, tried.posting.id));
-            tx.apply(batch(tx.kind(), term, &tried.posting, None, &tried.decision)).await.map_err(written)?;
+            tx.apply(batch(tx.kind(), &tried.cover, &tried.posting, None, &tried.decision))
+                .await
+                .map_err(written)?;
             Ok(())
         })
     })

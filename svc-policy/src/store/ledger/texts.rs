@@ -4,13 +4,16 @@ use std::sync::LazyLock;
 
 use caremesh_db::Kind;
 
-use super::read_sql;
-use super::rows::{ACCOUNT, ACCOUNT_MOVE, HOLD, HOLD_LEG, HOLD_MOVE, ID, LAYER, LEG, LINE, POSTING};
-use crate::store::sql::{insert, list};
+use super::read_sql::{self, Asked};
+use super::rows::{ACCOUNT, ACCOUNT_MOVE, HOLD, HOLD_LEG, HOLD_MOVE, LAYER, LEG, LINE, POSTING};
+use super::snapshot;
+use crate::store::sql::{among, each_id, insert, list};
 
 /// The statements of one database.
 pub(super) struct Texts {
-    pub(super) posting_view: String,
+    posting_views: [String; 4],
+    pub(super) snapshot_now: String,
+    pub(super) snapshot_then: String,
     pub(super) accounts_view: String,
     pub(super) lock_accounts: String,
     pub(super) move_accounts: String,
@@ -39,7 +42,9 @@ pub(super) fn of(kind: Kind) -> &'static Texts {
 impl Texts {
     fn new(kind: Kind) -> Self {
         Self {
-            posting_view: read_sql::posting_view(kind),
+            posting_views: std::array::from_fn(|place| read_sql::posting_view(kind, asked(place))),
+            snapshot_now: snapshot::now_view(kind),
+            snapshot_then: snapshot::then_view(kind),
             accounts_view: read_sql::accounts_view(kind),
             lock_accounts: lock_accounts(kind),
             move_accounts: move_accounts(kind),
@@ -55,13 +60,23 @@ impl Texts {
             move_hold_legs: move_hold_legs(kind),
         }
     }
+
+    /// The view of a posting that names this.
+    pub(super) fn posting_view(&self, asked: Asked) -> &str {
+        &self.posting_views[usize::from(asked.reversals) + 2 * usize::from(asked.restorations)]
+    }
+}
+
+/// The places of [`Texts::posting_views`].
+fn asked(place: usize) -> Asked {
+    Asked { reversals: place & 1 > 0, restorations: place & 2 > 0 }
 }
 
 /// After a collision the next try takes the rows first, in the order of their ids, and cannot collide again.
 fn lock_accounts(kind: Kind) -> String {
-    let ids = list(kind, "$1", "r", ID);
+    let wanted = among(kind, "a.id", &each_id(kind, "$1"));
     let lock = if kind == Kind::Postgres { " FOR UPDATE" } else { "" };
-    format!("SELECT a.id FROM account a WHERE a.id IN (SELECT r.id FROM {ids}) ORDER BY a.id{lock}")
+    format!("SELECT a.id FROM account a WHERE {wanted} ORDER BY a.id{lock}")
 }
 
 /// The conditional update that everything else hangs on: each account must be at the version that was read. Rows are

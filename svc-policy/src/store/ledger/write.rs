@@ -8,6 +8,7 @@ use caremesh_kernel::{LayerId, TermId};
 use serde::Serialize;
 
 use super::convert;
+use super::read::Cover;
 use super::rows::{AccountMove, HoldMove, HoldRow, LayerRow, LegRow, LineRow, PostingRow};
 use super::texts;
 use crate::domain::account::Layer;
@@ -18,13 +19,14 @@ use crate::store::sql::json;
 /// read at, those included that the caller only relied on.
 pub(crate) fn batch(
     kind: Kind,
-    term: TermId,
+    cover: &Cover,
     posting: &Posting,
     episode: Option<&str>,
     decision: &Decision,
 ) -> Batch {
-    let texts = texts::of(kind);
+    let (texts, term) = (texts::of(kind), cover.term.id);
     let mut batch = Batch::new();
+    openings(&mut batch, cover, posting, decision);
     let mut add = Adder(&mut batch);
     add.rows("account", &texts.move_accounts, &account_moves(posting, decision));
     let created = decision.accounts.iter().filter(|change| change.read_version == 0);
@@ -41,6 +43,26 @@ pub(crate) fn batch(
     add.rows("posting_leg", &texts.insert_legs, &legs(posting, decision));
     holds(&mut add, texts, term, posting, decision);
     batch
+}
+
+/// An account without a row has no version that could be locked, so the policy counts the accounts that it opens. A
+/// posting that opens one raises the count; one that relies on an account's having none asks for the count it read. Of two
+/// that each rely on what the other opens, the second finds the count changed.
+fn openings(batch: &mut Batch, cover: &Cover, posting: &Posting, decision: &Decision) {
+    let opened = |id| decision.accounts.iter().any(|c| c.read_version == 0 && c.account.id() == id);
+    let opens = decision.accounts.iter().any(|change| change.read_version == 0);
+    let relies = posting.expected.iter().any(|(id, version)| *version == 0 && !opened(*id));
+    if !opens && !relies {
+        return;
+    }
+    let sql = "UPDATE policy_term SET openings = openings + $2 WHERE id = $1 AND ($3 = 0 OR openings = $4)";
+    let values = vec![
+        cover.term.first.to_string().into(),
+        i64::from(opens).into(),
+        i64::from(relies).into(),
+        cover.openings.into(),
+    ];
+    batch.push("openings", sql, values, Expect::Rows(1));
 }
 
 struct Adder<'b>(&'b mut Batch);
@@ -152,6 +174,7 @@ fn leg(posting: &Posting, number: u32, entry: &Entry) -> LegRow {
         used: entry.used,
         overdrawn: entry.overdrawn,
         recovery: entry.recovery.clone(),
+        rule_id: entry.rule.clone(),
     }
 }
 
