@@ -7,7 +7,9 @@
 #![expect(clippy::float_arithmetic, reason = "ratios of measurements")]
 
 mod build;
+mod child;
 mod engine;
+mod gateway;
 mod ledger;
 mod measure;
 mod replay;
@@ -36,6 +38,11 @@ enum What {
     /// A server process of `stack`; not to be called by hand.
     #[command(hide = true)]
     StackServer(stack::ChildOptions),
+    /// The gateway beside Envoy, HAProxy and direct calls.
+    Gateway(gateway::Options),
+    /// A process of `gateway`; not to be called by hand.
+    #[command(hide = true)]
+    GatewayPart(gateway::ChildOptions),
     /// A build from nothing, a build with nothing to do, a rebuild after a change in one service.
     Build(build::Options),
 }
@@ -54,13 +61,15 @@ fn run(what: &What) -> anyhow::Result<()> {
         What::Startup(options) => startup::run(options),
         What::Stack(options) => stack::run(options),
         What::StackServer(options) => stack::serve(options),
+        What::Gateway(options) => gateway::run(options),
+        What::GatewayPart(options) => gateway::serve(options),
         What::Build(options) => build::run(options),
     }
 }
 
 /// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
 fn all() -> anyhow::Result<()> {
-    for name in ["engine", "stack", "ledger", "startup", "build"] {
+    for name in ["engine", "stack", "gateway", "ledger", "startup", "build"] {
         println!("\n# {name}");
         let arguments = Arguments::parse_from(["caremesh-bench", name]);
         if let Some(Err(error)) = arguments.what.as_ref().map(run) {

@@ -48,7 +48,8 @@ async fn ready(State(page): State<Page>) -> (StatusCode, String) {
     let mut lines = format!("gateway {}\n", if draining { "draining" } else { "serving" });
     for upstream in &page.upstreams {
         let state = if upstream.is_serving() { "serving" } else { "not serving" };
-        lines.push_str(&format!("upstream {} {state}\n", upstream.name()));
+        let (well, all) = upstream.count();
+        lines.push_str(&format!("upstream {} {state} ({well} of {all} replicas)\n", upstream.name()));
     }
     (code, lines)
 }

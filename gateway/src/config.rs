@@ -42,10 +42,13 @@ pub struct GatewayConfig {
     /// its certificate of the mesh: fine on one machine, where the local authority is known.
     pub certificate: Option<CertificateFiles>,
     /// Upstream name (`svc-policy`, as in its certificate) → URL (`https://host:port`; `http://` is
-    /// without TLS and for tests).
+    /// without TLS and for tests), or several with commas in between. Every address behind a host name is
+    /// a replica; names are resolved anew every few seconds (in Kubernetes: a headless Service).
     pub upstreams: BTreeMap<String, String>,
-    /// Connections held to each upstream. 1 to 64.
+    /// Connections that each thread holds to each replica of an upstream. 1 to 64.
     pub upstream_connections: usize,
+    /// Threads that carry calls, at most 256. 0: one for each core that the process may use.
+    pub threads: usize,
     /// Origins of pages that may call from another host, `https://app.example.org`. Pages that the
     /// gateway serves itself need no entry.
     pub allowed_origins: Vec<String>,
@@ -68,7 +71,8 @@ impl Default for GatewayConfig {
             admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
             certificate: None,
             upstreams: BTreeMap::new(),
-            upstream_connections: 2,
+            upstream_connections: 1,
+            threads: 0,
             allowed_origins: Vec::new(),
             static_folder: None,
             connect_origins: Vec::new(),
@@ -121,6 +125,11 @@ pub struct Limits {
     pub max_connections_per_address: usize,
     /// Calls at once on one HTTP/2 connection.
     pub max_streams_per_connection: u32,
+    /// Streams that one caller may have open at once, over all its connections.
+    pub max_streams_per_caller: usize,
+    /// A ping after so many milliseconds without traffic on an HTTP/2 connection; a peer that does not
+    /// answer within a third of that is gone. Keep it below the idle timeout of balancers in front (60 s).
+    pub ping_interval_ms: u64,
     /// From the end of the TLS handshake to the end of the first request's headers; on HTTP/1.1 also
     /// between two requests.
     pub header_timeout_ms: u64,
@@ -141,6 +150,8 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_address: 200,
             max_streams_per_connection: 200,
+            max_streams_per_caller: 64,
+            ping_interval_ms: 30_000,
             header_timeout_ms: 10_000,
             max_connection_age_s: 600,
             unknown_deadline_ms: 10_000,
@@ -159,6 +170,10 @@ const ONE: Rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN };
 impl Limits {
     pub(crate) fn header_timeout(&self) -> Duration {
         Duration::from_millis(self.header_timeout_ms)
+    }
+
+    pub(crate) fn ping_interval(&self) -> Duration {
+        Duration::from_millis(self.ping_interval_ms)
     }
 
     pub(crate) fn max_connection_age(&self) -> Duration {
@@ -208,25 +223,27 @@ impl GatewayConfig {
         if !(1..=64).contains(&self.upstream_connections) {
             return Err(ConfigError::new("upstream_connections", "must be 1 to 64"));
         }
+        if self.threads > 256 {
+            return Err(ConfigError::new("threads", "must be 0 to 256"));
+        }
         if self.static_folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
             return Err(ConfigError::new("static_folder", "must be a folder"));
         }
         self.limits.check()
     }
 
-    /// The upstreams by name.
+    /// The upstreams by name, each with the URLs that lead to its replicas.
     ///
     /// # Errors
     /// A URL that is none, or is not `http` or `https`.
-    pub(crate) fn upstream_urls(&self) -> Result<Vec<(String, Uri)>, ConfigError> {
-        let urls = self.upstreams.iter().map(|(name, url)| match upstream_url(url) {
-            Some(url) => Ok((name.clone(), url)),
-            None => Err(ConfigError::new(
-                format!("upstreams.{name}"),
-                "must be https://host:port or http://host:port",
-            )),
+    pub(crate) fn upstream_urls(&self) -> Result<Vec<(String, Vec<Uri>)>, ConfigError> {
+        let upstreams = self.upstreams.iter().map(|(name, urls)| {
+            let urls: Option<Vec<Uri>> = urls.split(',').map(|url| upstream_url(url.trim())).collect();
+            let rule = "must be https://host:port or http://host:port, or several with commas in between";
+            let urls = urls.ok_or_else(|| ConfigError::new(format!("upstreams.{name}"), rule))?;
+            Ok((name.clone(), urls))
         });
-        urls.collect()
+        upstreams.collect()
     }
 
     /// Origins as header values.
@@ -261,6 +278,8 @@ impl Limits {
             (self.max_connections > 0, "max_connections", "must be 1 or more"),
             (self.max_connections_per_address > 0, "max_connections_per_address", "must be 1 or more"),
             (self.max_streams_per_connection > 0, "max_streams_per_connection", "must be 1 or more"),
+            (self.max_streams_per_caller > 0, "max_streams_per_caller", "must be 1 or more"),
+            (self.ping_interval_ms >= 100, "ping_interval_ms", "must be 100 or more"),
             (self.header_timeout_ms > 0, "header_timeout_ms", "must be 1 or more"),
             (self.max_connection_age_s > 0, "max_connection_age_s", "must be 1 or more"),
             (self.unknown_deadline_ms > 0, "unknown_deadline_ms", "must be 1 or more"),

@@ -20,7 +20,7 @@ use crate::config::{ConfigError, GatewayConfig};
 use crate::files::Files;
 use crate::forward::Forward;
 use crate::forward::request_body::WaitingRoom;
-use crate::limits::KeyedLimit;
+use crate::limits::{KeyedLimit, Seats};
 use crate::own::Own;
 use crate::routing::{Routing, Target};
 use crate::steps::address::AddressLimit;
@@ -33,6 +33,7 @@ use crate::steps::gate::GateLayer;
 use crate::steps::principal_limit::PrincipalLimit;
 use crate::steps::route::{LookUp, Routed};
 use crate::steps::speech::SpeechLayer;
+use crate::steps::stream_limit::StreamLimit;
 
 /// The gateway's name in spans, metrics and certificates.
 pub(crate) const SERVICE: &str = "gateway";
@@ -73,9 +74,7 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
     let by_address = KeyedLimit::new(limits.address_rate, limits.remembered_keys);
     let by_caller = KeyedLimit::new(limits.principal_rate, limits.remembered_keys);
     let files = Files::new(config.static_folder.clone(), &connect);
-    let room = WaitingRoom::new(limits.max_waiting_bytes);
-    let forward = Forward { max_message_bytes: limits.max_message_bytes, room };
-    let carrier = Carrier { forward, own: shared.own };
+    let carrier = Carrier::new(config, shared.own);
 
     Ok(ServiceBuilder::new()
         // Outermost, so that every answer, each refusal below included, carries the headers without
@@ -104,9 +103,26 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         .layer(AroundLayer::new(Authenticate(shared.authenticator)))
         // After authentication: it counts whom authentication has found.
         .layer(GateLayer(PrincipalLimit(Arc::new(by_caller))))
+        // Beside it: a stream is one call by the rate, and an hour of memory.
+        .layer(AroundLayer::new(StreamLimit(Seats::new(limits.max_streams_per_caller))))
         // After authentication and limits, so that strangers cannot list what exists by guessing.
         .layer(GateLayer(Exposed(shared.routing)))
         // The body is read and its size checked here, when the call is certain to be carried.
+        .service(tower::service_fn(move |request| carrier.clone().carry(request))))
+}
+
+/// The same without policy: grpc-web, the route, the bytes. What [`edge`] costs is measured against it.
+///
+/// # Errors
+/// As [`edge`].
+pub(crate) fn bare(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, ConfigError> {
+    let connect = config.origins("connect_origins", &config.connect_origins)?;
+    let files = Files::new(config.static_folder.clone(), &connect);
+    let carrier = Carrier::new(config, shared.own);
+    Ok(ServiceBuilder::new()
+        .layer(SpeechLayer::new(files.into_service()))
+        .layer(GrpcWebLayer::new())
+        .layer(GateLayer(LookUp(shared.routing)))
         .service(tower::service_fn(move |request| carrier.clone().carry(request))))
 }
 
@@ -118,6 +134,12 @@ struct Carrier {
 }
 
 impl Carrier {
+    fn new(config: &GatewayConfig, own: Arc<Own>) -> Self {
+        let limits = &config.limits;
+        let room = WaitingRoom::new(limits.max_waiting_bytes);
+        Self { forward: Forward { max_message_bytes: limits.max_message_bytes, room }, own }
+    }
+
     async fn carry(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         Ok(self.try_carry(request).await.unwrap_or_else(refuse))
     }

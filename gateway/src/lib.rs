@@ -7,15 +7,21 @@
 //! tonic-web → `steps/route.rs` → `steps/address.rs` → `steps/deadline.rs` → `steps/authenticate.rs` →
 //! `steps/principal_limit.rs` → `steps/exposure.rs` → `forward/` or `own.rs`
 //!
+//! # Which thread carries it
+//!
+//! `accept/` hands each connection to one of the threads of `crew.rs`, one per core; each holds connections
+//! of its own to every replica, so that a call never changes its thread.
+//!
 //! # Where the routes come from
 //!
-//! `upstream/keep.rs` holds the connections, `upstream/learn.rs` asks over reflection what is served,
+//! `upstream/discover.rs` finds the replicas, `upstream/keep.rs` holds the connections, `upstream/learn.rs` asks over reflection what is served,
 //! `routing.rs` makes the table, `own.rs` shows all of it as one reflection and health service.
 
 mod accept;
 mod admin;
 mod certificate;
 mod config;
+mod crew;
 mod edge;
 mod files;
 mod forward;

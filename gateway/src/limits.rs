@@ -1,10 +1,12 @@
-//! How often one address, and one caller, may call: GCRA by key, in bounded memory.
-//! Must not know what a key means, and keeps none in a log.
+//! How often one address, and one caller, may call: GCRA by key, in bounded memory; and how much of
+//! something each may hold at once. Must not know what a key means, and keeps none in a log.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -72,6 +74,50 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     }
 }
 
+/// How many of something each key holds at this moment.
+#[derive(Debug)]
+pub(crate) struct Seats<K> {
+    taken: Arc<Mutex<HashMap<K, usize>>>,
+    max: usize,
+}
+
+/// One of a key's seats; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Seat<K: Hash + Eq> {
+    taken: Arc<Mutex<HashMap<K, usize>>>,
+    key: K,
+}
+
+impl<K: Hash + Eq + Clone> Seats<K> {
+    /// Each key may hold `max` at once.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { taken: Arc::default(), max }
+    }
+
+    /// `None`: the key holds all it may have.
+    pub(crate) fn take(&self, key: K) -> Option<Seat<K>> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(key.clone()).or_default();
+        if *count >= self.max {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { taken: self.taken.clone(), key })
+    }
+}
+
+impl<K: Hash + Eq> Drop for Seat<K> {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.key);
+            }
+        }
+    }
+}
+
 /// What counts as one address: an IPv6 network of 64 bits is one customer, who owns all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AddressKey(IpAddr);
@@ -114,6 +160,18 @@ mod tests {
             let _ = limit.check(&key);
         }
         assert!(limit.limiter.len() <= 20, "{}", limit.limiter.len());
+    }
+
+    #[test]
+    fn a_key_has_so_many_seats_and_gives_them_back() {
+        let seats = Seats::new(1);
+        let seat = seats.take("a");
+        assert!(seat.is_some());
+        assert!(seats.take("a").is_none());
+        assert!(seats.take("b").is_some());
+        drop(seat);
+        assert_eq!(seats.taken.lock().map(|taken| taken.len()).unwrap_or(9), 0, "nobody is remembered");
+        assert!(seats.take("a").is_some());
     }
 
     #[test]

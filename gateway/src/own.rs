@@ -62,11 +62,12 @@ pub(crate) fn routes(reflection: ReflectionAccess) -> Vec<Route> {
         exposed: reflection != ReflectionAccess::Nobody,
         operators_only: reflection == ReflectionAccess::Operators,
         requests: Arity::Many,
+        answers: Arity::Many,
         ..own_route(service, "ServerReflectionInfo", REFLECTION_LIFE)
     };
     vec![
         health("Check", CHECK_DEADLINE),
-        health("Watch", WATCH_LIFE),
+        Route { answers: Arity::Many, ..health("Watch", WATCH_LIFE) },
         reflect("grpc.reflection.v1.ServerReflection"),
         // grpcurl before 1.9 knows this name only.
         reflect("grpc.reflection.v1alpha.ServerReflection"),
@@ -81,6 +82,7 @@ fn own_route(service: &str, method: &str, deadline: Duration) -> Route {
         operators_only: false,
         deadline,
         requests: Arity::One,
+        answers: Arity::One,
         target: Target::Here,
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Route {
     pub(crate) deadline: Duration,
     /// How many messages the request carries.
     pub(crate) requests: Arity,
+    /// How many messages the answer carries.
+    pub(crate) answers: Arity,
     /// Who answers.
     pub(crate) target: Target,
 }
@@ -175,9 +177,14 @@ fn route_of(method: &MethodDescriptor, upstream: &Arc<Upstream>) -> Option<Route
         anyone: policy.anyone,
         operators_only: false,
         deadline,
-        requests: if method.is_client_streaming() { Arity::Many } else { Arity::One },
+        requests: arity(method.is_client_streaming()),
+        answers: arity(method.is_server_streaming()),
         target: Target::Upstream(upstream.clone()),
     })
+}
+
+fn arity(streaming: bool) -> Arity {
+    if streaming { Arity::Many } else { Arity::One }
 }
 
 /// Reads the policy through the upstream's own descriptor of the option, so that an upstream that is

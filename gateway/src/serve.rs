@@ -9,7 +9,7 @@ use std::time::Duration;
 use caremesh_mesh::admin::RenderMetrics;
 use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::telemetry::MetricsLayer;
-use caremesh_mesh::tls::{Incoming, TlsError, WorkloadIdentity, listen};
+use caremesh_mesh::tls::{Handshakes, TlsError, WorkloadIdentity};
 use futures::future::BoxFuture;
 use http::Uri;
 use rustls::ServerConfig;
@@ -20,14 +20,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::connection::ConnectionRules;
-use crate::accept::{Acceptance, Ends, accept};
+use crate::accept::{Acceptance, Ends, Entrance, accept};
 use crate::admin;
 use crate::certificate::{CertificateError, EdgeCertificate};
 use crate::config::{ConfigError, GatewayConfig};
-use crate::edge::{Edge, SERVICE, Shared, edge};
+use crate::crew::Crew;
+use crate::edge::{Edge, SERVICE, Shared, bare, edge};
 use crate::own::{self, Own};
 use crate::routing::Routing;
-use crate::upstream::keep::{Observer, keep};
+use crate::upstream::discover::discover;
+use crate::upstream::keep::{Keeping, Observer};
 use crate::upstream::learn::Contract;
 use crate::upstream::{Connector, Upstream};
 
@@ -45,6 +47,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The system gives no thread or no event queue.
+    #[error("the threads of the gateway cannot be started")]
+    Threads(#[source] io::Error),
     /// The certificates do not fit.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -72,6 +77,7 @@ pub struct Gateway {
     parts: Parts,
     listener: TcpListener,
     admin: TcpListener,
+    policy: bool,
 }
 
 /// Binds and runs until `shutdown`, then drains.
@@ -91,7 +97,14 @@ impl Gateway {
         config.check()?;
         let listener = bind(config.listen).await?;
         let admin = bind(config.admin_listen).await?;
-        Ok(Self { config, parts, listener, admin })
+        Ok(Self { config, parts, listener, admin, policy: true })
+    }
+
+    /// The same gateway without its policy: whoever calls is carried, unasked and unseen. Only to measure
+    /// what the policy costs.
+    #[must_use]
+    pub fn without_policy(self) -> Self {
+        Self { policy: false, ..self }
     }
 
     /// Where the edge listens.
@@ -115,7 +128,7 @@ impl Gateway {
     /// # Errors
     /// See [`Error`]; once it runs it does not fail.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, parts, listener, admin } = self;
+        let Self { config, parts, listener, admin, policy } = self;
         let urls = config.upstream_urls()?;
         let routing = Arc::new(Routing::new(own::routes(config.reflection), urls.len()));
         let own = Arc::new(Own::new(routing.clone()));
@@ -123,17 +136,21 @@ impl Gateway {
         let learner =
             Arc::new(Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() });
         let shared = Shared { routing, own: own.clone(), authenticator: parts.authenticator, metrics };
-        let edge = edge(&config, shared)?;
         let (tls, watch) = edge_tls(&config, parts.edge_tls, &parts.identity)?;
 
-        let background = Background::new();
+        let crew = Arc::new(Crew::start(config.threads).map_err(Error::Threads)?);
+        let background = Background::new(crew.clone(), learner);
         background.spawn(watch);
-        let connections = config.upstream_connections;
-        let upstreams = background.connect(urls, connections, &parts.identity, learner)?;
+        let upstreams = background.connect(urls, config.upstream_connections, &parts.identity)?;
         let page = admin::Page { own: own.clone(), upstreams, metrics: parts.metrics };
         background.spawn(admin::serve(admin, page));
 
-        let door = Door::open(listen(listener, tls), edge, acceptance(&config));
+        let entrance = Entrance { listener, handshakes: Handshakes::new(tls), crew };
+        let door = if policy {
+            Door::open(entrance, edge(&config, shared)?, acceptance(&config))
+        } else {
+            Door::open(entrance, bare(&config, shared)?, acceptance(&config))
+        };
         shutdown.cancelled().await;
         // Load balancers look at the health before we close the door in front of them.
         own.drain();
@@ -170,10 +187,10 @@ struct Door {
 }
 
 impl Door {
-    fn open(incoming: Incoming, edge: impl Edge, acceptance: Acceptance) -> Self {
+    fn open(entrance: Entrance, edge: impl Edge, acceptance: Acceptance) -> Self {
         let connections = TaskTracker::new();
         let ends = Ends::default();
-        let accepting = tokio::spawn(accept(incoming, edge, acceptance, connections.clone(), ends.clone()));
+        let accepting = tokio::spawn(accept(entrance, edge, acceptance, connections.clone(), ends.clone()));
         Self { accepting, connections, ends }
     }
 
@@ -207,50 +224,46 @@ fn acceptance(config: &GatewayConfig) -> Acceptance {
             max_streams: limits.max_streams_per_connection,
             header_timeout: limits.header_timeout(),
             max_age: limits.max_connection_age(),
+            ping_interval: limits.ping_interval(),
         },
     }
 }
 
 /// Tasks that end with the gateway, not with the last call.
-struct Background {
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
+struct Background(Arc<Keeping>);
 
 impl Background {
-    fn new() -> Self {
-        Self { tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    fn new(crew: Arc<Crew>, observer: Arc<dyn Observer>) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        Self(Arc::new(Keeping { crew, observer, tasks, stop }))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+        self.0.tasks.spawn(self.0.stop.clone().run_until_cancelled_owned(task));
     }
 
-    /// Begins to hold connections to the upstreams.
+    /// Begins to find the upstreams and to hold connections to them.
     fn connect(
         &self,
-        urls: Vec<(String, Uri)>,
+        urls: Vec<(String, Vec<Uri>)>,
         connections: usize,
         identity: &WorkloadIdentity,
-        learner: Arc<Learner>,
     ) -> Result<Vec<Arc<Upstream>>, Error> {
-        let observer: Arc<dyn Observer> = learner;
         let mut upstreams = Vec::new();
-        for (name, url) in urls {
+        for (name, urls) in urls {
             let tls = identity.client_config(&name)?;
-            let upstream = Upstream::new(name, connections);
-            if let Some(connector) = Connector::new(&url, tls) {
-                keep(&upstream, &connector, &observer, &self.tasks, &self.stop);
-            }
+            let upstream = Upstream::new(name);
+            let connectors = urls.iter().filter_map(|url| Connector::new(url, tls.clone())).collect();
+            self.spawn(discover(upstream.clone(), connectors, connections, self.0.clone()));
             upstreams.push(upstream);
         }
         Ok(upstreams)
     }
 
     async fn end(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 }
 

@@ -28,9 +28,9 @@ const MAX_PENDING_RESETS: usize = 100;
 /// Room for a token of 8 KiB and a caller's metadata.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Pings find browsers that were put to sleep.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// On HTTP/1.1 headers are read into the same buffer as bodies. hyper looks before it reads, so that up to
+/// twice as much gets in; its own limit is 400 kB.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// How long calls may go on after a connection has reached its age.
 const AGE_GRACE: Duration = Duration::from_secs(3_600);
 
@@ -40,6 +40,8 @@ pub(crate) struct ConnectionRules {
     pub(crate) max_streams: u32,
     pub(crate) header_timeout: Duration,
     pub(crate) max_age: Duration,
+    /// Pings find browsers that were put to sleep, and keep balancers from closing quiet streams.
+    pub(crate) ping_interval: Duration,
 }
 
 impl ConnectionRules {
@@ -56,7 +58,8 @@ impl ConnectionRules {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
-            .max_headers(MAX_HEADERS);
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_BUFFER_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -64,8 +67,8 @@ impl ConnectionRules {
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_header_list_size(MAX_HEADER_BYTES)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
+            .keep_alive_interval(self.ping_interval)
+            .keep_alive_timeout(self.ping_interval / 3);
         builder
     }
 }

@@ -3,20 +3,23 @@
 
 pub(crate) mod connection;
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use caremesh_mesh::tls;
-use futures::StreamExt;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::crew::Crew;
 use crate::edge::Edge;
-use crate::limits::AddressKey;
+use crate::limits::{AddressKey, Seats};
 use connection::ConnectionRules;
+
+/// Pause after the system could not accept (out of file descriptors), which fails at once again otherwise.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the accept loop holds every connection to.
 #[derive(Debug, Clone)]
@@ -35,83 +38,54 @@ pub(crate) struct Ends {
     pub(crate) hard: CancellationToken,
 }
 
-/// Accepts until the soft end; the connections run on in `tasks`.
+/// Where connections come in, and who carries them.
+pub(crate) struct Entrance {
+    pub(crate) listener: TcpListener,
+    pub(crate) handshakes: tls::Handshakes,
+    pub(crate) crew: Arc<Crew>,
+}
+
+/// Accepts until the soft end; the connections run on in `tasks`, on the threads of the crew.
 pub(crate) async fn accept(
-    mut incoming: tls::Incoming,
+    entrance: Entrance,
     edge: impl Edge,
     acceptance: Acceptance,
     tasks: TaskTracker,
     ends: Ends,
 ) {
     let places = Arc::new(Semaphore::new(acceptance.max_connections));
-    let addresses = Addresses::new(acceptance.max_per_address);
+    let addresses = Seats::new(acceptance.max_per_address);
     let mut nth = 0_u32;
     // Without a free place nobody is taken in: the rest waits in the listener's queue.
     while let Some(Ok(place)) = ends.soft.run_until_cancelled(places.clone().acquire_owned()).await {
-        let connection = match ends.soft.run_until_cancelled(incoming.next()).await {
-            Some(Some(Ok(connection))) => connection,
-            Some(Some(Err(_))) => continue,
-            Some(None) | None => return,
+        let Some(accepted) = ends.soft.run_until_cancelled(entrance.listener.accept()).await else { return };
+        let (stream, address) = match accepted.and_then(|(stream, from)| Ok((stream.into_std()?, from))) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(error.kind = %error.kind(), "A connection could not be accepted.");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
-        let address = connection.peer().address().map(|it| it.ip());
-        let Some(seat) = addresses.seat(address) else {
+        // Before the handshake, which costs a signature.
+        let Some(seat) = addresses.take(AddressKey::from(address.ip())) else {
             tracing::info!("A connection was closed: its address has too many.");
             continue;
         };
         nth = nth.wrapping_add(1);
         let rules = acceptance.rules.for_connection(nth);
-        let serving = connection::serve(connection, edge.clone(), rules, ends.soft.clone());
+        let (handshakes, edge, soft) = (entrance.handshakes.clone(), edge.clone(), ends.soft.clone());
+        let serving = async move {
+            match handshakes.shake(stream, address).await {
+                Ok(connection) => connection::serve(connection, edge, rules, soft).await,
+                Err(error) => tracing::info!(error.kind = %error.kind(), "A TLS handshake failed."),
+            }
+        };
         let serving = ends.hard.clone().run_until_cancelled_owned(serving);
-        tasks.spawn(async move {
+        entrance.crew.hand_over(&tasks, async move {
             serving.await;
             drop((place, seat));
         });
-    }
-}
-
-/// Open connections by address.
-#[derive(Clone)]
-struct Addresses {
-    open: Arc<Mutex<HashMap<AddressKey, usize>>>,
-    max: usize,
-}
-
-/// One open connection of an address; given back on drop.
-struct Seat {
-    addresses: Addresses,
-    key: Option<AddressKey>,
-}
-
-impl Addresses {
-    fn new(max: usize) -> Self {
-        Self { open: Arc::default(), max }
-    }
-
-    /// `None`: the address has all it may have.
-    fn seat(&self, address: Option<IpAddr>) -> Option<Seat> {
-        let key = address.map(AddressKey::from);
-        if let Some(key) = key {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = open.entry(key).or_default();
-            if *count >= self.max {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Seat { addresses: self.clone(), key })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some(key) = self.key else { return };
-        let mut open = self.addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&key);
-            }
-        }
     }
 }
 
@@ -125,19 +99,6 @@ pub(crate) fn spread(span: Duration, nth: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_has_so_many_seats_and_gives_them_back() {
-        let addresses = Addresses::new(1);
-        let home = Some(IpAddr::from([192, 0, 2, 1]));
-        let seat = addresses.seat(home);
-        assert!(seat.is_some());
-        assert!(addresses.seat(home).is_none());
-        assert!(addresses.seat(Some(IpAddr::from([192, 0, 2, 2]))).is_some());
-        drop(seat);
-        assert!(addresses.seat(home).is_some());
-        assert_eq!(addresses.open.lock().map(|open| open.len()).unwrap_or(9), 0);
-    }
 
     #[test]
     fn ages_spread_by_at_most_a_fifth() {

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::request_body::FaultCell;
 use crate::refuse::of_fault;
+use crate::upstream::replica::Call;
 
 /// Passes the upstream's frames; closes the answer with trailers of its own when they are missing.
 pub(crate) struct AnswerBody {
@@ -20,12 +21,14 @@ pub(crate) struct AnswerBody {
     /// The fault that broke off the request stream, if that is why the upstream's answer broke off.
     fault: Option<FaultCell>,
     ended: bool,
+    /// The replica is busy with it until the end.
+    call: Call,
 }
 
 impl AnswerBody {
     /// `status_sent`: the headers carried a status already, so that nothing must follow.
-    pub(crate) fn new(inner: Incoming, fault: Option<FaultCell>, status_sent: bool) -> Self {
-        Self { inner, fault, ended: status_sent }
+    pub(crate) fn new(inner: Incoming, fault: Option<FaultCell>, status_sent: bool, call: Call) -> Self {
+        Self { inner, fault, ended: status_sent, call }
     }
 
     fn broken_off(&self) -> Frame<Bytes> {
@@ -55,6 +58,7 @@ impl http_body::Body for AnswerBody {
             }
             Some(Err(_)) | None => {
                 self.ended = true;
+                self.call.failed();
                 Poll::Ready(Some(Ok(self.broken_off())))
             }
         }

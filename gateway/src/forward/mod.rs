@@ -21,10 +21,15 @@ use request_body::{FaultCell, WaitingRoom, Watched, read_one};
 use crate::frame::Arity;
 use crate::refuse::of_fault;
 use crate::routing::Route;
+use crate::upstream::replica::Call;
 use crate::upstream::{Held, Upstream};
 
 /// W3C Trace Context: the edge's own span is the parent of the upstream's.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// How often a request that never left is handed to another connection. This repeats nothing: not a byte
+/// of it was sent. Whatever may have been seen is the caller's to repeat.
+const MAX_UNSENT: usize = 4;
 
 /// Carries calls.
 #[derive(Debug, Clone)]
@@ -49,10 +54,21 @@ impl Forward {
         let (parts, body) = request.into_parts();
         let (body, fault) = self.admit(route.requests, body).await?;
         // Picked only now: while a slow body was read, connections may have come and gone.
-        let mut held = upstream.pick().ok_or_else(|| down(upstream))?;
-        let request = outbound(&held, route, parts.headers, body);
-        let answer = held.send(request).await.map_err(|error| broken(upstream, &error, fault.as_ref()))?;
-        inbound(upstream, answer, fault)
+        let mut picked = upstream.pick().ok_or_else(|| down(upstream))?;
+        let mut request = outbound(&picked.held, route, parts.headers, body);
+        for _ in 0..MAX_UNSENT {
+            match picked.held.send(request).await {
+                Ok(answer) => return inbound(upstream, answer, fault, picked.call),
+                Err(mut error) => {
+                    picked.call.failed();
+                    let unsent = error.take_message();
+                    request = unsent.ok_or_else(|| broken(upstream, error.error(), fault.as_ref()))?;
+                }
+            }
+            picked = upstream.pick().ok_or_else(|| down(upstream))?;
+            *request.uri_mut() = picked.held.uri(route.path.clone());
+        }
+        Err(down(upstream))
     }
 
     async fn admit(&self, arity: Arity, body: Body) -> Result<(Body, Option<FaultCell>), Refusal> {
@@ -87,6 +103,7 @@ fn inbound(
     upstream: &Upstream,
     answer: Response<Incoming>,
     fault: Option<FaultCell>,
+    call: Call,
 ) -> Result<Response<Body>, Refusal> {
     let (mut parts, body) = answer.into_parts();
     let is_grpc =
@@ -97,11 +114,19 @@ fn inbound(
             http.response.status_code = parts.status.as_u16(),
             "An upstream answered something that is not gRPC."
         );
+        call.failed();
         return Err(down(upstream));
     }
     headers::clean_answer(&mut parts.headers);
-    let status_sent = parts.headers.contains_key("grpc-status");
-    Ok(Response::from_parts(parts, Body::new(AnswerBody::new(body, fault, status_sent))))
+    let status = parts.headers.get("grpc-status");
+    // Not there, says a server that stops or a proxy in front of nothing.
+    if status.is_some_and(|it| it.as_bytes() == b"14") {
+        call.failed()
+    } else {
+        call.answered()
+    }
+    let status_sent = status.is_some();
+    Ok(Response::from_parts(parts, Body::new(AnswerBody::new(body, fault, status_sent, call))))
 }
 
 fn down(upstream: &Upstream) -> Refusal {

@@ -12,3 +12,4 @@ pub(crate) mod gate;
 pub(crate) mod principal_limit;
 pub(crate) mod route;
 pub(crate) mod speech;
+pub(crate) mod stream_limit;

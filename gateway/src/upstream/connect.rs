@@ -1,7 +1,9 @@
 //! Opens one HTTP/2 connection to an upstream, over mutual TLS or, for an `http://` URL, in plain.
 //! Must not know services or methods.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +12,7 @@ use std::time::Duration;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
+use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -46,7 +48,7 @@ pub(crate) enum ConnectError {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens connections to one address.
+/// Opens connections to the addresses behind one URL.
 #[derive(Clone)]
 pub(crate) struct Connector {
     host: String,
@@ -74,12 +76,20 @@ impl Connector {
         })
     }
 
-    /// Connects, resolving the host anew each time, because addresses change under a name.
+    /// The addresses behind the host at this moment.
+    ///
+    /// # Errors
+    /// When the name cannot be resolved.
+    pub(crate) async fn look_up(&self) -> io::Result<BTreeSet<SocketAddr>> {
+        Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect())
+    }
+
+    /// Connects to one of the addresses.
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub(crate) async fn connect(&self) -> Result<(Held, Driver), ConnectError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await.map_err(|_| ConnectError::Timeout)?
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Result<(Held, Driver), ConnectError> {
+        tokio::time::timeout(CONNECT_TIMEOUT, self.open(address)).await.map_err(|_| ConnectError::Timeout)?
     }
 
     /// Sent as SNI only: the peer is known by its SPIFFE id, not by its host name.
@@ -87,8 +97,8 @@ impl Connector {
         ServerName::try_from(self.host.clone()).map_err(io::Error::other)
     }
 
-    async fn open(&self) -> Result<(Held, Driver), ConnectError> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+    async fn open(&self, address: SocketAddr) -> Result<(Held, Driver), ConnectError> {
+        let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &self.tls {
             Some(tls) => Box::new(tls.connect(self.server_name()?, tcp).await?),
@@ -140,12 +150,13 @@ impl Held {
         Uri::from_parts(parts).unwrap_or_default()
     }
 
-    /// Sends a request whose URI came from [`Held::uri`].
+    /// Sends a request whose URI came from [`Held::uri`]. A request that never left comes back with the
+    /// error.
     pub(crate) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
-        self.sender.send_request(request)
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.sender.try_send_request(request)
     }
 }
 
@@ -162,6 +173,6 @@ impl tower::Service<Request<Body>> for Held {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = self.uri(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        Box::pin(self.send(request))
+        Box::pin(self.sender.send_request(request))
     }
 }

@@ -1,5 +1,6 @@
 //! The gateway as callers see it: real sockets, real TLS, a real tonic upstream behind it.
 
+mod attacks;
 mod calls;
 mod contract;
 mod lifecycle;
@@ -7,6 +8,8 @@ mod limits;
 mod native;
 mod plain;
 mod probe;
+mod raw;
 mod refusals;
+mod replicas;
 mod web;
 mod world;

@@ -13,7 +13,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::probe::{Ask, Reply};
+use crate::probe::{Ask, Reply, SERVED_BY};
 use crate::web::tls;
 use crate::world::World;
 
@@ -67,6 +67,18 @@ impl Connection {
         Ok(answer?.into_inner())
     }
 
+    /// A stream, and which upstream gives it.
+    pub(crate) async fn stream_by(
+        &self,
+        method: &str,
+        request: tonic::Request<Ask>,
+    ) -> Result<(String, Streaming<Reply>), Status> {
+        let mut grpc = self.grpc().await;
+        let answer =
+            grpc.server_streaming(request, path(method), ProstCodec::<Ask, Reply>::default()).await?;
+        Ok((served_by(&answer), answer.into_inner()))
+    }
+
     pub(crate) async fn gather(
         &self,
         asks: impl futures::Stream<Item = Ask> + Send + 'static,
@@ -81,6 +93,12 @@ impl Connection {
         grpc.ready().await.expect("open");
         grpc
     }
+}
+
+/// Which upstream has answered.
+pub(crate) fn served_by<T>(answer: &tonic::Response<T>) -> String {
+    let name = answer.metadata().get(SERVED_BY).and_then(|it| it.to_str().ok());
+    name.expect("every upstream says so").to_owned()
 }
 
 pub(crate) fn with_token<T>(message: T, token: &str) -> tonic::Request<T> {

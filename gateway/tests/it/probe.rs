@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
 use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::reason::CommonReason;
-use caremesh_mesh::server::{ServerBuilder, ServerParts, Transport};
+use caremesh_mesh::server::{Running, ServerBuilder, ServerParts, Transport};
 use caremesh_mesh::tls::WorkloadIdentity;
 use caremesh_mesh::{CallContext, Lifecycle, Refusal, Touched};
 use futures::future::BoxFuture;
@@ -58,8 +59,15 @@ static DESCRIPTORS: LazyLock<&'static [u8]> = LazyLock::new(|| {
 /// was killed: every socket closes.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
+    /// What it says of itself in the header [`SERVED_BY`].
+    pub(crate) name: &'static str,
+    life: Lifecycle,
+    running: Option<Running>,
     runtime: Option<Runtime>,
 }
+
+/// Which upstream has answered.
+pub(crate) const SERVED_BY: &str = "x-served-by";
 
 impl Upstream {
     pub(crate) async fn start(trust: &Trust) -> Self {
@@ -69,7 +77,8 @@ impl Upstream {
     /// With the certificate of `workload`, at this address.
     pub(crate) async fn start_as(workload: &str, trust: &Trust, address: SocketAddr) -> Self {
         let parts = parts("svc-probe", trust.workload(workload), address, &DESCRIPTORS, trust);
-        Self::run(ServerBuilder::new(parts).add(Probe).add(Backstage)).await
+        let name = next_name();
+        Self::run(name, ServerBuilder::new(parts).add(Probe(name)).add(Backstage(name))).await
     }
 
     /// With the contract as it is shipped, and nothing behind it.
@@ -77,14 +86,26 @@ impl Upstream {
         let address = "127.0.0.1:0".parse().expect("address");
         let descriptors = caremesh_proto::FILE_DESCRIPTOR_SET;
         let parts = parts("svc-policy", trust.workload("svc-policy"), address, descriptors, trust);
-        Self::run(ServerBuilder::new(parts).add(Plans)).await
+        Self::run("plans", ServerBuilder::new(parts).add(Plans("plans"))).await
     }
 
-    async fn run(server: ServerBuilder) -> Self {
+    async fn run(name: &'static str, server: ServerBuilder) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-        let started = runtime.spawn(async move { server.start(&Lifecycle::new()).await });
+        let life = Lifecycle::new();
+        let started = runtime.spawn({
+            let life = life.clone();
+            async move { server.start(&life).await }
+        });
         let running = started.await.expect("no panic").expect("starts");
-        Self { address: running.address, runtime: Some(runtime) }
+        Self { address: running.address, name, life, running: Some(running), runtime: Some(runtime) }
+    }
+
+    /// Ends it as an orchestrator does, by the signal that lets calls end; gives when it has.
+    pub(crate) async fn stop(mut self) {
+        self.life.end_softly();
+        if let Some(running) = self.running.take() {
+            running.ended().await;
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -103,6 +124,12 @@ impl Drop for Upstream {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A name that no other upstream of this process has.
+fn next_name() -> &'static str {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("probe-{}", NEXT.fetch_add(1, Ordering::Relaxed)).leak()
 }
 
 fn parts(
@@ -139,14 +166,14 @@ impl AuditSink for Unaudited {
 }
 
 #[derive(Clone)]
-struct Probe;
+struct Probe(&'static str);
 
 impl tonic::server::NamedService for Probe {
     const NAME: &'static str = "caremesh.probe.v1.ProbeService";
 }
 
 #[derive(Clone)]
-struct Backstage;
+struct Backstage(&'static str);
 
 impl tonic::server::NamedService for Backstage {
     const NAME: &'static str = "caremesh.probe.v1.BackstageService";
@@ -166,7 +193,12 @@ macro_rules! service {
             }
 
             fn call(&mut self, request: Request<Body>) -> Answering {
-                Box::pin(async move { Ok(dispatch(request).await) })
+                let name = http::HeaderValue::from_static(self.0);
+                Box::pin(async move {
+                    let mut response = dispatch(request).await;
+                    response.headers_mut().insert(SERVED_BY, name);
+                    Ok(response)
+                })
             }
         }
     };
@@ -175,7 +207,7 @@ service!(Probe);
 service!(Backstage);
 
 #[derive(Clone)]
-struct Plans;
+struct Plans(&'static str);
 
 impl tonic::server::NamedService for Plans {
     const NAME: &'static str = "caremesh.policy.v1.PlanService";

@@ -105,6 +105,34 @@ impl futures::Stream for Incoming {
     }
 }
 
+/// Shakes hands on connections that somebody else has accepted, within the same time as [`listen`]. Their
+/// number is bounded by whoever accepts: a turn that is held by somebody who says nothing would keep
+/// others out.
+#[derive(Clone)]
+pub struct Handshakes(TlsAcceptor);
+
+impl Handshakes {
+    /// As `config` says.
+    #[must_use]
+    pub fn new(config: Arc<ServerConfig>) -> Self {
+        Self(TlsAcceptor::from(config))
+    }
+
+    /// The connection after its handshake, on the runtime of the caller.
+    ///
+    /// # Errors
+    /// A peer that is too slow, speaks no TLS or shows no valid certificate where one is asked for.
+    pub async fn shake(&self, stream: std::net::TcpStream, address: SocketAddr) -> io::Result<Connection> {
+        Connection::shake_hands(&self.0, TcpStream::from_std(stream)?, address).await
+    }
+}
+
+impl std::fmt::Debug for Handshakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handshakes").finish_non_exhaustive()
+    }
+}
+
 /// Accepts on `listener` until the stream is dropped. A failed handshake is logged without the
 /// address and yields nothing.
 #[must_use]

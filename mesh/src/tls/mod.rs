@@ -16,7 +16,7 @@ mod workload;
 
 use std::{io, path::PathBuf};
 
-pub use listener::{Connection, Incoming, Peer, listen};
+pub use listener::{Connection, Handshakes, Incoming, Peer, listen};
 pub use local_ca::LocalCa;
 pub use material::{CertificateFiles, Material};
 pub use renew::Renewing;
