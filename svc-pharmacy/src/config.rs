@@ -31,6 +31,10 @@ pub struct Config {
     /// How payments are taken.
     #[serde(default)]
     pub payments: PaymentConfig,
+    /// Folder in which the gateway keeps documents, to be looked at before a pharmacist works on them. None: what the
+    /// gateway's receipts say is believed without a look.
+    #[serde(default)]
+    pub documents_folder: Option<PathBuf>,
     /// Connections for reading, 1 to 1,000.
     #[serde(default = "default_read_connections")]
     pub read_connections: u32,

@@ -22,5 +22,8 @@ mod service;
 pub mod store;
 mod worker;
 
+pub use app::import_reference::ReferenceReport;
 pub use config::{Config, ConfigError, PaymentConfig, PaymentProvider};
-pub use service::{Error, NAME, Parts, Service, migrate, serve, verify_audit};
+pub use service::{
+    Error, NAME, Parts, Service, import_reference, migrate, serve, verify_audit, verify_stock,
+};

@@ -19,7 +19,8 @@ use caremesh_mesh::{Authenticator, CallContext, ContractPolicy, Deadline, Lifecy
 use futures::future::BoxFuture;
 
 use crate::app::App;
-use crate::clients::PolicyClient;
+use crate::app::import_reference::{self, ReferenceReport};
+use crate::clients::{Documents, PolicyClient};
 use crate::config::{Config, ConfigError};
 use crate::domain::prescription::{Control, ControlError};
 use crate::migration::{KeyMigrator, Migrator};
@@ -51,6 +52,12 @@ pub enum Error {
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The folder of documents is none.
+    #[error("the folder of documents cannot be used")]
+    Documents(#[from] std::io::Error),
+    /// The header of a file of reference data is none of those known.
+    #[error("the header is none of the reference files that are known")]
+    Reference,
     /// A table of medicine classes is wrong.
     #[error(transparent)]
     Classes(#[from] ControlError),
@@ -107,6 +114,7 @@ impl Service {
         let app = App {
             db: db.clone(),
             policy,
+            documents: config.documents_folder.as_deref().map(Documents::in_folder).transpose()?,
             control: Arc::new(Control::built_in()?),
             tickets: Tickets::new(parts.workload.clone(), Arc::clone(&parts.clock)),
             secrets,
@@ -182,6 +190,38 @@ pub async fn verify_audit(config: &Config, progress: Progress<'_>) -> Result<Aud
     let report = db.verify_audit(&command("verify_audit")?, &published, &verifier, progress).await;
     db.drain(LAST).await;
     Ok(report?)
+}
+
+/// Loads a file of reference data for safety checks (interactions, classes, names, allergies, ages): what it is, is told by
+/// its header. `progress` is told after every group of rows. May be repeated.
+///
+/// # Errors
+/// [`Error::Store`] when the database fails; [`Error::Reference`] for a file whose header is none of those known.
+pub async fn import_reference<F: std::io::Read + Send>(
+    config: &Config,
+    file: F,
+    progress: impl FnMut(&ReferenceReport) + Send,
+) -> Result<ReferenceReport, Error> {
+    let db = Db::connect(config.database()).await?;
+    db.check_schema::<Migrator>().await?;
+    let report = import_reference::run(&db, &command("import_reference")?, file, progress).await;
+    db.drain(LAST).await;
+    report.map_err(|error| match error {
+        crate::app::Error::Store(error) => Error::Store(error),
+        _ => Error::Reference,
+    })
+}
+
+/// Compares every lot with its journal and with the reservations that hold it; gives the number of lots that differ.
+///
+/// # Errors
+/// [`Error::Store`] when the database cannot be read. A difference is an answer, not an error.
+pub async fn verify_stock(config: &Config) -> Result<i64, Error> {
+    let db = Db::connect(config.database()).await?;
+    db.check_schema::<Migrator>().await?;
+    let differences = crate::store::stock::differences(&db.read(&command("verify_stock")?)).await;
+    db.drain(LAST).await;
+    Ok(differences?)
 }
 
 async fn open(config: &Config, parts: &Parts, secrets: Option<Secrets>) -> Result<Db, Error> {

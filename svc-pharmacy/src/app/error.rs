@@ -89,6 +89,9 @@ pub enum Error {
     /// The receipt is not one of the gateway for this document, or tells of other bytes than were announced.
     #[error("the document is not the announced one")]
     OtherDocument,
+    /// Not all bytes of the document have arrived.
+    #[error("not all bytes of the document have arrived")]
+    Incomplete,
     /// The document is none, or damaged.
     #[error(transparent)]
     Document(#[from] DocumentFault),

@@ -8,16 +8,19 @@ use caremesh_db::keys::{PersonKeys, Secrets};
 use caremesh_kernel::{Clock, IdSource};
 use caremesh_mesh::ticket::Tickets;
 
-use crate::clients::PolicyClient;
+use crate::clients::{Documents, PolicyClient};
 use crate::domain::prescription::Control;
 
 pub mod branch;
 mod change;
 mod error;
+pub mod import_reference;
 pub mod list_access;
 pub mod list_events;
 mod once;
 mod pharmacy_events;
+pub mod prescription;
+pub mod safety;
 mod scope;
 pub mod stock;
 
@@ -39,6 +42,8 @@ pub struct App {
     pub(crate) control: Arc<Control>,
     /// Signs upload tickets and reads the gateway's receipts.
     pub(crate) tickets: Tickets,
+    /// What the gateway stored; none: its receipts are believed without a look.
+    pub(crate) documents: Option<Documents>,
     /// Gives reads their instant; writes take theirs from their transaction.
     pub(crate) clock: Arc<dyn Clock>,
     /// Gives new records their ids.

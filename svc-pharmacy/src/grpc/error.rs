@@ -72,6 +72,7 @@ pub(super) fn refusal(error: Error) -> Refusal {
         Error::PaperUsed => Refusal::new(Pharmacy::PaperAlreadyUsed),
         Error::UploadExpired => Refusal::new(Pharmacy::UploadExpired),
         Error::OtherDocument => Refusal::new(Pharmacy::DocumentDigestMismatch),
+        Error::Incomplete => Refusal::new(Pharmacy::DocumentIncomplete),
         Error::Document(fault) => Refusal::new(match fault {
             DocumentFault::Empty => Pharmacy::DocumentEmpty,
             DocumentFault::Unsupported => Pharmacy::DocumentTypeUnsupported,

@@ -6,6 +6,8 @@ mod branch;
 mod convert;
 mod error;
 mod feed;
+mod prescription;
+mod safety;
 mod stock;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use caremesh_mesh::server::ServerBuilder;
 use caremesh_proto::pharmacy::v1::audit_service_server::AuditServiceServer;
 use caremesh_proto::pharmacy::v1::branch_service_server::BranchServiceServer;
 use caremesh_proto::pharmacy::v1::feed_service_server::FeedServiceServer;
+use caremesh_proto::pharmacy::v1::prescription_service_server::PrescriptionServiceServer;
+use caremesh_proto::pharmacy::v1::safety_service_server::SafetyServiceServer;
 use caremesh_proto::pharmacy::v1::stock_service_server::StockServiceServer;
 use caremesh_proto::r#type::v1::{PageInfo, PageRequest};
 use prost::Message;
@@ -43,6 +47,8 @@ pub(crate) fn add_to(
     let most = max_message_bytes;
     server
         .add(BranchServiceServer::new(door.clone()).max_decoding_message_size(most))
+        .add(PrescriptionServiceServer::new(door.clone()).max_decoding_message_size(most))
+        .add(SafetyServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(StockServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(FeedServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(AuditServiceServer::new(door).max_decoding_message_size(most))

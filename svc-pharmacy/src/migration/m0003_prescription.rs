@@ -129,6 +129,8 @@ CREATE TABLE reference_name (
     canonical {id} NOT NULL
 )
 --;
+CREATE INDEX reference_name_canonical ON reference_name (canonical)
+--;
 CREATE TABLE reference_class (
     substance {id} NOT NULL,
     class {id} NOT NULL,

@@ -4,6 +4,12 @@
 pub(crate) mod access;
 pub(crate) mod branch;
 mod error;
+pub(crate) mod fill;
+pub(crate) mod medicine;
+pub(crate) mod prescription;
+pub(crate) mod queue;
+pub(crate) mod reference;
+pub(crate) mod safety;
 mod sql;
 pub(crate) mod stock;
 

@@ -140,6 +140,7 @@ fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, beside: &
         key_file: folder.join("keys.json"),
         audit_key_file: folder.join("audit.key"),
         audit_checkpoint_file: folder.join("audit.log"),
+        documents_folder: Some(folder.join("documents")),
         policy_address: format!("https://{}", beside.address()),
         client: ClientConfig::default(),
         payments: PaymentConfig::default(),
@@ -163,6 +164,34 @@ async fn start(mesh: &TestMesh, config: &Config, clock: &Arc<HandClock>, life: &
 }
 
 impl World {
+    /// Changes the database behind the service's back; what the database refuses is the answer.
+    pub(crate) async fn run(&self, sql: String) -> Result<(), caremesh_db::Error> {
+        use sea_orm::ConnectionTrait as _;
+        let db = Db::connect(self.config.database()).await.expect("the store");
+        let context = caremesh_testkit::identity::context_of_service(NAME);
+        let changed = db.write(&context, move |tx| {
+            let sql = sql.clone();
+            Box::pin(async move { Ok::<_, caremesh_db::Error>(tx.execute_unprepared(&sql).await.map(drop)?) })
+        });
+        changed.await
+    }
+
+    /// The bytes of a column as they are stored.
+    pub(crate) async fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
+        use sea_orm::{ConnectionTrait as _, Statement};
+        let db = Db::connect(self.config.database()).await.expect("the store");
+        let reader = db.read(&caremesh_testkit::identity::context_of_service(NAME));
+        let statement = Statement::from_string(reader.get_database_backend(), sql);
+        let rows = reader.query_all_raw(statement).await.expect("rows");
+        rows.iter().map(|row| row.try_get_by_index(0).expect("bytes")).collect()
+    }
+
+    /// Lots, holds and the journal of stock agree.
+    pub(crate) async fn stock_adds_up(&self) {
+        let differences = caremesh_svc_pharmacy::verify_stock(&self.config).await.expect("verification runs");
+        assert_eq!(differences, 0);
+    }
+
     /// Changes the database behind the service's back.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use sea_orm::ConnectionTrait as _;

@@ -6,7 +6,12 @@ use caremesh_testkit::for_each_database;
 use crate::common::*;
 
 /// Every service that svc-pharmacy serves.
-const SERVED: [&str; 2] = ["caremesh.pharmacy.v1.AuditService", "caremesh.pharmacy.v1.FeedService"];
+const SERVED: [&str; 4] = [
+    "caremesh.pharmacy.v1.AuditService",
+    "caremesh.pharmacy.v1.BranchService",
+    "caremesh.pharmacy.v1.FeedService",
+    "caremesh.pharmacy.v1.StockService",
+];
 
 for_each_database! { with world;
     async fn every_role_and_service_meets_every_method_as_the_contract_says(world: World) {

@@ -2,6 +2,8 @@
 //! beside a real svc-policy.
 
 mod access;
+mod branches;
 mod common;
 mod contract;
 mod insured;
+mod stock;

@@ -6,7 +6,7 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::{ShownReservation, shown_reservation};
-use crate::app::change::{Done, Whose};
+use crate::app::change::{Before, Done, Whose};
 use crate::app::{App, Error, Once};
 use crate::domain::branch::nearest_first;
 use crate::domain::stock::{Ask, Refusal};
@@ -43,13 +43,14 @@ where
     R: Message + 'static,
     T: Message + Default + 'static,
 {
-    app.must_work_at(context, input.at.branch).await?;
-    let branch = app.licensed_branch(context, input.at.branch).await?;
+    let branch = app.must_work_at(context, input.at.branch).await?;
+    let licensed = Before::new(app.licensed_branch(context, branch.id).await.map(drop));
     let (at, quantity) = (input.at, input.quantity);
     let from = branch.clone();
     let answered = app.once(context, once, Whose::Nobody, move |tx| {
-        let (input, today) = (input.clone(), branch.today(tx.now()));
+        let (input, today, licensed) = (input.clone(), branch.today(tx.now()), licensed.clone());
         Box::pin(async move {
+            licensed.get()?;
             let ask = Ask {
                 id: ReservationId::from_uuid(tx.uuid()),
                 holder: COUNTER.to_owned(),

@@ -2,9 +2,8 @@
 //! online. Knows no product and no clock.
 
 use caremesh_kernel::Zone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::StateForbids;
 use crate::domain::safety::{HighRisk, substances};
 
 /// The tables that ship with the product.
@@ -13,7 +12,7 @@ const BUILT_IN: [&str; 2] =
 const HIGH_RISK: &str = include_str!("../../../jurisdictions/high_risk.toml");
 
 /// How prescriber and patient met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Met {
     /// In writing.
@@ -26,29 +25,8 @@ pub enum Met {
     InPerson,
 }
 
-impl Met {
-    const ALL: [Self; 4] = [Self::Text, Self::Audio, Self::Video, Self::InPerson];
-
-    /// Its name in the store.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "TEXT",
-            Self::Audio => "AUDIO",
-            Self::Video => "VIDEO",
-            Self::InPerson => "IN_PERSON",
-        }
-    }
-
-    /// The way of this name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|met| met.name() == name)
-    }
-}
-
 /// The meeting from which a prescription comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encounter {
     /// How they met.
     pub met: Met,
@@ -199,12 +177,6 @@ impl Control {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl From<StateForbids> for ControlRefusal {
-    fn from(forbids: StateForbids) -> Self {
-        Self { class: forbids.state.to_owned(), rule: "control.state" }
     }
 }
 

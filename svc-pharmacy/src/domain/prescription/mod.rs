@@ -16,7 +16,7 @@ pub use control::{Control, ControlError, ControlRefusal, Encounter, MedicineClas
 pub use document::{DocumentFault, MediaType, inspect};
 pub use fill::{Fill, FillAsk, FillRefusal, IntervalOverride};
 pub use item::{Counters, Item, ItemState, StateForbids};
-pub use paper::{Lease, PaperState, Rejection};
+pub use paper::{Lease, PaperState, Rejection, Source};
 pub use prescribed::{DailyDose, ItemFault, Prescribed, check_items};
 pub use substitution::{Medicine, SubstitutionReason, SubstitutionRefusal, may_replace};
 pub use supply::Supply;

@@ -82,6 +82,32 @@ impl PaperState {
     }
 }
 
+/// Where a prescription comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Signed in a consultation.
+    Consultation,
+    /// A photo or PDF of paper.
+    Paper,
+}
+
+impl Source {
+    /// Its name in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consultation => "CONSULTATION",
+            Self::Paper => "PAPER",
+        }
+    }
+
+    /// The source of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Consultation, Self::Paper].into_iter().find(|source| source.name() == name)
+    }
+}
+
 /// Who works on a paper, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {

@@ -1,7 +1,9 @@
 //! What a check finds, and what it could not look at. Knows no source.
 
+use serde::{Deserialize, Serialize};
+
 /// What a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum IssueKind {
     /// Two medicines act on each other.
     Interaction,
@@ -27,7 +29,7 @@ impl IssueKind {
 }
 
 /// How severe a finding is. The most severe sorts first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Severity {
     /// Blocks until overridden.
     High,
@@ -61,7 +63,7 @@ impl Severity {
 }
 
 /// A finding.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Issue {
     /// How severe.
     pub severity: Severity,
@@ -91,7 +93,7 @@ impl Issue {
 }
 
 /// What is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GapKind {
     /// Nobody has declared whether the patient has allergies.
     AllergiesUnknown,
@@ -108,7 +110,7 @@ pub enum GapKind {
 }
 
 /// Something that is not known, so that nothing can be said about it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gap {
     /// What.
     pub kind: GapKind,

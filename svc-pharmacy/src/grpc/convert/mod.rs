@@ -2,4 +2,6 @@
 //! violation that names the field and the rule.
 
 pub(super) mod branch;
+pub(super) mod prescription;
+pub(super) mod safety;
 pub(super) mod stock;

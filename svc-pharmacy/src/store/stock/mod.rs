@@ -4,7 +4,7 @@
 mod shelf;
 mod write;
 
-use caremesh_db::{Kind, Tx};
+use caremesh_db::Tx;
 use caremesh_kernel::{BranchId, Date, LotId, ProductId, ReservationId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
@@ -204,7 +204,7 @@ fn read_lot(row: &QueryResult) -> Result<Lot, Error> {
 }
 
 /// Differences between lots and their journal: there are none, or the journal lies.
-pub(crate) async fn differences<C: ConnectionTrait>(c: &C, _: Kind) -> Result<i64, Error> {
+pub(crate) async fn differences<C: ConnectionTrait>(c: &C) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) FROM stock_lot l WHERE l.on_hand <> \
          (SELECT COALESCE(SUM(m.on_hand), 0) FROM stock_movement m WHERE m.lot_id = l.id) OR l.reserved <> \
          (SELECT COALESCE(SUM(m.reserved), 0) FROM stock_movement m WHERE m.lot_id = l.id) OR l.reserved <> \
