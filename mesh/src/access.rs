@@ -85,15 +85,15 @@ fn refusal_for(method: &MethodPolicy, principal: &Principal) -> Refusal {
 /// # Errors
 /// `FIELD_INVALID` naming the header, for a purpose that is not one of the three.
 pub fn stated_purpose(headers: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
-    let stated = purpose(headers);
-    if stated.is_some() || !headers.contains_key(PURPOSE) {
-        return Ok(stated);
-    }
-    Err(Refusal::new(CommonReason::FieldInvalid).field_explained(
-        PURPOSE.as_str(),
-        "purpose.known",
-        "must be treatment, payment or operations",
-    ))
+    let Some(stated) = headers.get(PURPOSE) else { return Ok(None) };
+    let purpose = purpose(stated.as_bytes()).map(Some);
+    purpose.ok_or_else(|| {
+        Refusal::new(CommonReason::FieldInvalid).field_explained(
+            PURPOSE.as_str(),
+            "purpose.known",
+            "must be treatment, payment or operations",
+        )
+    })
 }
 
 #[cfg(test)]

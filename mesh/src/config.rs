@@ -51,21 +51,35 @@ impl Default for ServerConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdmissionConfig {
-    /// Unary calls at a time; keep it near twice the database pool, which is what they wait for.
+    /// Unary calls at a time; keep it near twice the database pool, which is what they wait for. Fewer are let in
+    /// while calls take more than twice as long as at their best.
     pub max_calls: usize,
+    /// So many unary calls are let in however long they take.
+    pub min_calls: usize,
     /// Open streams at a time. They are counted apart: they live long and do little.
     pub max_streams: usize,
     /// Calls that may wait for a place; the next one is shed at once.
     pub max_waiting: usize,
     /// Longest wait for a place, in milliseconds.
     pub max_wait_ms: u64,
+    /// Longest wait once the queue has not been empty for `max_wait_ms`, in milliseconds: under lasting overload a
+    /// queue makes everybody late and serves nobody more.
+    pub standing_wait_ms: u64,
     /// What a shed caller is told to wait, in milliseconds (`RetryInfo`).
     pub retry_after_ms: u64,
 }
 
 impl Default for AdmissionConfig {
     fn default() -> Self {
-        Self { max_calls: 128, max_streams: 1_024, max_waiting: 256, max_wait_ms: 250, retry_after_ms: 500 }
+        Self {
+            max_calls: 128,
+            min_calls: 8,
+            max_streams: 1_024,
+            max_waiting: 256,
+            max_wait_ms: 250,
+            standing_wait_ms: 20,
+            retry_after_ms: 500,
+        }
     }
 }
 

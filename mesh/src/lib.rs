@@ -18,7 +18,7 @@
 //!
 //! # The client stack, outermost first (`client.rs` is the only place that orders it)
 //!
-//! trace → metrics → retry → per-try deadline → breaker → balance → reconnect → mTLS
+//! context → trace → metrics → retry → hedge → per-try deadline → breaker → balance → reconnect → mTLS
 //!
 //! # Map
 //!
@@ -34,7 +34,7 @@
 //! | `server.rs`, `connections.rs`, `frame_limit.rs` | the list of layers; the HTTP/2 connections under it and their limits |
 //! | `health.rs`, `admin.rs` | probes, readiness, the plain-text port |
 //! | `lifecycle.rs` | signals, drain, hard end |
-//! | `client.rs` | the client's layers, in order; one file each in `client/` |
+//! | `client.rs` | the client's layers, in order; one file each in `client/`; replicas and their choice in `client/balance/` |
 //! | `config.rs` | every limit and time of a server |
 //! | `tls/`, `identity/` | who calls: certificates, tokens |
 //! | `ticket.rs` | what a service lets one person do with one document, and what came of it; signed |

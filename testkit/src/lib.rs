@@ -3,6 +3,7 @@
 mod broken;
 pub mod contract;
 pub mod database;
+pub mod fault;
 pub mod identity;
 pub mod insured;
 pub mod logs;

@@ -1,9 +1,10 @@
-//! One connection to one endpoint: opened when first needed, opened again when it broke, mutual TLS,
-//! HTTP/2. Fails fast while the endpoint is known to be down. Must not know methods or other endpoints.
+//! One connection to one replica, or to whatever is behind a name: opened when first needed, opened again when
+//! it broke, mutual TLS, HTTP/2. Fails fast while the endpoint is known to be down. Must not know methods or other endpoints.
 
 use std::{
     convert::Infallible,
     io,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -33,7 +34,8 @@ use crate::{
     refusal::Refusal,
 };
 
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// A ping inside a mesh is answered within milliseconds; three seconds are a replica that is gone.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -41,8 +43,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct Connection(Arc<Endpoint>);
 
+/// A request that never left this process, and may go elsewhere whatever its method.
+pub(super) struct Unsent(pub(super) Box<Request>);
+
 struct Endpoint {
     authority: Authority,
+    /// None: the name is resolved anew for each connection.
+    address: Option<SocketAddr>,
     server_name: ServerName<'static>,
     tls: TlsConnector,
     connect_timeout: Duration,
@@ -77,6 +84,7 @@ enum ConnectError {
 impl Connection {
     pub(super) fn new(
         authority: Authority,
+        address: Option<SocketAddr>,
         tls: Arc<RustlsConfig>,
         config: &ClientConfig,
     ) -> Result<Self, InvalidDnsNameError> {
@@ -85,6 +93,7 @@ impl Connection {
         Ok(Self(Arc::new(Endpoint {
             server_name: ServerName::try_from(host)?,
             authority,
+            address,
             tls: TlsConnector::from(tls),
             connect_timeout: Duration::from_millis(config.connect_timeout_ms),
             keepalive: Duration::from_secs(config.keepalive_interval_s),
@@ -92,6 +101,32 @@ impl Connection {
             opening: Mutex::default(),
         })))
     }
+
+    /// Sends the request, or gives it back when there is no connection.
+    pub(super) async fn send(&self, request: Request) -> Result<Response, Unsent> {
+        self.0.send(request).await
+    }
+
+    /// Opens the connection, if there is none and the endpoint was not unreachable a moment ago.
+    pub(super) async fn connect(&self) {
+        // Why it failed is in the log already.
+        drop(self.0.sender().await);
+    }
+
+    /// Whether a request could leave at once.
+    pub(super) fn is_live(&self) -> bool {
+        self.0.open_sender().is_some()
+    }
+
+    /// Whether the endpoint could not be reached a moment ago.
+    pub(super) fn is_resting(&self) -> bool {
+        self.0.opening.try_lock().is_ok_and(|failures| failures.rest())
+    }
+}
+
+/// The answer to a call that no replica could be given.
+pub(super) fn unreachable() -> Response {
+    refuse(Refusal::new(CommonReason::DependencyDown))
 }
 
 impl Service<Request> for Connection {
@@ -105,29 +140,26 @@ impl Service<Request> for Connection {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let endpoint = self.0.clone();
-        Box::pin(async move { Ok(endpoint.send(request).await) })
+        Box::pin(async move { Ok(endpoint.send(request).await.unwrap_or_else(|_| unreachable())) })
     }
 }
 
 impl Endpoint {
-    async fn send(&self, mut request: Request) -> Response {
+    async fn send(&self, mut request: Request) -> Result<Response, Unsent> {
         *request.uri_mut() = self.absolute(request.uri());
         for _ in 0..2 {
-            let mut sender = match self.sender().await {
-                Ok(sender) => sender,
-                Err(error) => return self.unreachable(&error),
-            };
+            let Ok(mut sender) = self.sender().await else { break };
             match sender.try_send_request(request).await {
-                Ok(response) => return response.map(Body::new),
+                Ok(response) => return Ok(response.map(Body::new)),
                 // Never left this process, because the connection was closing: so it is not a second
                 // try, and right for any method.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return self.unreachable(&error.into_error()),
+                    None => return Ok(self.broken_off(&error.into_error())),
                 },
             }
         }
-        self.unreachable(&ConnectError::Resting)
+        Err(Unsent(Box::new(request)))
     }
 
     fn absolute(&self, uri: &Uri) -> Uri {
@@ -138,14 +170,9 @@ impl Endpoint {
         Uri::from_parts(parts).unwrap_or_default()
     }
 
-    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Response {
-        if error.is::<ConnectError>() {
-            // Said once where the connection failed, not by every call that needed it.
-            tracing::debug!(server.address = %self.authority, error, "a service could not be called");
-        } else {
-            tracing::warn!(server.address = %self.authority, error, "a call broke off");
-        }
-        refuse(Refusal::new(CommonReason::DependencyDown))
+    fn broken_off(&self, error: &(dyn std::error::Error + 'static)) -> Response {
+        tracing::warn!(server.address = %self.authority, error, "a call broke off");
+        unreachable()
     }
 
     async fn sender(&self) -> Result<SendRequest<Body>, ConnectError> {
@@ -156,7 +183,7 @@ impl Endpoint {
         if let Some(sender) = self.open_sender() {
             return Ok(sender);
         }
-        if failures.not_before.is_some_and(|not_before| Instant::now() < not_before) {
+        if failures.rest() {
             return Err(ConnectError::Resting);
         }
         let opened = tokio::time::timeout(self.connect_timeout, self.open()).await;
@@ -181,9 +208,14 @@ impl Endpoint {
     }
 
     async fn open(&self) -> Result<SendRequest<Body>, ConnectError> {
-        let host = self.authority.host().trim_matches(['[', ']']);
-        let port = self.authority.port_u16().unwrap_or(443);
-        let tcp = TcpStream::connect((host, port)).await.map_err(ConnectError::Tcp)?;
+        let tcp = match self.address {
+            Some(address) => TcpStream::connect(address).await,
+            None => {
+                let host = self.authority.host().trim_matches(['[', ']']);
+                TcpStream::connect((host, self.authority.port_u16().unwrap_or(443))).await
+            }
+        };
+        let tcp = tcp.map_err(ConnectError::Tcp)?;
         tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
         let tls = self.tls.connect(self.server_name.clone(), tcp).await.map_err(ConnectError::Tls)?;
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -203,6 +235,10 @@ impl Endpoint {
 }
 
 impl Failures {
+    fn rest(&self) -> bool {
+        self.not_before.is_some_and(|not_before| Instant::now() < not_before)
+    }
+
     fn another(&mut self) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(8)).min(LONGEST_PAUSE);
         self.in_a_row = self.in_a_row.saturating_add(1);

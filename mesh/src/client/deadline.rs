@@ -33,6 +33,8 @@ impl Around for GiveDeadline {
         };
         request.headers_mut().insert(GRPC_TIMEOUT, header);
         let ours = Deadline::after(given.remaining().saturating_sub(self.margin));
+        // Further in, what counts is the time of this try.
+        request.extensions_mut().insert(ours);
         match tokio::time::timeout_at(ours.instant(), next.run(request)).await {
             Ok(response) => response.map(|body| Body::new(TimedBody::new(body, ours))),
             Err(_) => refuse(Refusal::new(CommonReason::Deadline)),

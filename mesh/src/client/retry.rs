@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use http::{HeaderValue, request::Parts};
-use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody};
-use tonic::{Code, Status, body::Body};
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, request::Parts};
+use tonic::{Code, Status};
 use tower::{
     Layer, Service, ServiceExt,
     retry::{
@@ -24,7 +21,11 @@ use tower::{
     util::rng::HasherRng,
 };
 
-use super::ClientConfig;
+use super::{
+    ClientConfig,
+    balance::Tried,
+    message::{Kept, again, keep},
+};
 use crate::{
     deadline::Deadline,
     layer::{Request, Response},
@@ -34,8 +35,8 @@ use crate::{
 
 /// How often a call was sent before (gRFC A6), for the far side's logs.
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
-/// A larger request is sent once: it would have to be kept in memory until its answer.
-const LARGEST_KEPT: usize = 64 * 1024;
+/// When the far side wants another try, if at all (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 const RETRIES_PER_SECOND: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -111,8 +112,9 @@ impl RetryLayer {
     where
         S: Service<Request, Response = Response, Error = Infallible> + Clone,
     {
-        let (parts, body) = request.into_parts();
-        let message = match keep(body).await {
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(Tried::default());
+        let message = match keep(body) {
             Kept::Whole(message) => message,
             Kept::TooMuch(body) => return inner.oneshot(Request::from_parts(parts, body)).await,
         };
@@ -120,7 +122,7 @@ impl RetryLayer {
         let mut pauses = pauses();
         let mut attempt = 1;
         loop {
-            let response = inner.clone().oneshot(again(&parts, &message, attempt)).await?;
+            let response = inner.clone().oneshot(numbered(again(&parts, &message), attempt)).await?;
             let Some(told) = worth_another(&response) else { return Ok(response) };
             let pause = told.unwrap_or_else(|| pause_of(&mut pauses));
             if attempt >= self.max_attempts || !fits(&parts, pause) || !self.budget.withdraw() {
@@ -133,16 +135,42 @@ impl RetryLayer {
     }
 }
 
+/// Says which try it is, when it is not the first.
+fn numbered(mut request: Request, attempt: u32) -> Request {
+    if attempt > 1 {
+        request.headers_mut().insert(PREVIOUS_ATTEMPTS, HeaderValue::from(attempt - 1));
+    }
+    request
+}
+
 /// Whether the answer asks for another try, and after which pause if it says so. Only answers without
 /// a message count: once one has come, the call has begun to be answered.
 fn worth_another(response: &Response) -> Option<Option<Duration>> {
     let status = Status::from_header_map(response.headers())?;
-    let told = Answer::of(&status).retry_after;
+    let told = match pushback(response.headers()) {
+        Pushback::Silent => Answer::of(&status).retry_after,
+        Pushback::After(pause) => Some(pause),
+        Pushback::Never => return None,
+    };
     match status.code() {
         Code::Unavailable => Some(told),
         Code::ResourceExhausted => told.map(Some),
         _ => None,
     }
+}
+
+/// What the far side says about another try in the words of gRPC's own retry design (gRFC A6).
+enum Pushback {
+    Silent,
+    After(Duration),
+    Never,
+}
+
+fn pushback(headers: &HeaderMap) -> Pushback {
+    let Some(value) = headers.get(PUSHBACK) else { return Pushback::Silent };
+    // Negative, or no number at all: do not come back.
+    let pause = value.to_str().ok().and_then(|text| text.parse().ok());
+    pause.map_or(Pushback::Never, |ms| Pushback::After(Duration::from_millis(ms)))
 }
 
 fn fits(parts: &Parts, pause: Duration) -> bool {
@@ -165,49 +193,4 @@ fn pauses() -> Option<ExponentialBackoff> {
 fn pause_of(pauses: &mut Option<ExponentialBackoff>) -> Duration {
     let next = pauses.as_mut().map(|pauses| pauses.next_backoff().deadline());
     next.map_or(FIRST_PAUSE, |at| at.saturating_duration_since(tokio::time::Instant::now()))
-}
-
-fn again(parts: &Parts, message: &Bytes, attempt: u32) -> Request {
-    let mut request = Request::from_parts(parts.clone(), Body::new(Full::new(message.clone())));
-    if attempt > 1 {
-        request.headers_mut().insert(PREVIOUS_ATTEMPTS, HeaderValue::from(attempt - 1));
-    }
-    request
-}
-
-enum Kept {
-    Whole(Bytes),
-    TooMuch(Body),
-}
-
-/// Reads the body as far as it is there already. One that is not whole by then is a stream of a caller
-/// who may wait for our answer, and is sent once.
-async fn keep(mut body: Body) -> Kept {
-    let mut message = BytesMut::new();
-    loop {
-        match body.frame().now_or_never() {
-            Some(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    message.extend_from_slice(&data);
-                }
-            }
-            Some(None) => return Kept::Whole(message.freeze()),
-            Some(Some(Err(error))) => return Kept::TooMuch(rest(message, Err(error))),
-            None => return Kept::TooMuch(rest(message, Ok(body))),
-        }
-        if message.len() > LARGEST_KEPT {
-            return Kept::TooMuch(rest(message, Ok(body)));
-        }
-    }
-}
-
-/// What was read, and then what was not.
-fn rest(read: BytesMut, body: Result<Body, Status>) -> Body {
-    let first = stream::once(async move { Ok(Frame::data(read.freeze())) });
-    match body {
-        Ok(body) => {
-            Body::new(StreamBody::new(first.chain(body.into_data_stream().map(|data| data.map(Frame::data)))))
-        }
-        Err(error) => Body::new(StreamBody::new(first.chain(stream::once(async move { Err(error) })))),
-    }
 }

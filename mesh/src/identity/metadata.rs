@@ -15,10 +15,10 @@ pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-caremesh-on-beha
 /// that it is the patient's.
 pub const EPISODE: HeaderName = HeaderName::from_static("x-caremesh-episode-id");
 
-/// What these headers say the call is for; None when they say nothing or nothing known.
+/// What the value of [`PURPOSE`] says the call is for; None when it is nothing known.
 #[must_use]
-pub fn purpose(headers: &HeaderMap) -> Option<Purpose> {
-    match headers.get(PURPOSE)?.as_bytes() {
+pub fn purpose(stated: &[u8]) -> Option<Purpose> {
+    match stated {
         b"treatment" => Some(Purpose::Treatment),
         b"payment" => Some(Purpose::Payment),
         b"operations" => Some(Purpose::Operations),

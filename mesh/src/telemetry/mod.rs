@@ -34,4 +34,4 @@ pub use redact::Redactor;
 pub use scope::{CallId, CallScope, TraceParent, carried, trace_parent};
 pub use trace::TraceLayer;
 pub use work::{Work, db_span};
-pub(crate) use {propagation::set_trace_parent, trace::set_call_id};
+pub(crate) use {observe::code_of, propagation::set_trace_parent, trace::set_call_id};

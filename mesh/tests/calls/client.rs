@@ -259,7 +259,9 @@ async fn pause_that_does_not_fit_into_the_deadline_ends_the_call_at_once() {
 #[tokio::test]
 async fn retries_end_with_their_budget() {
     let pair = Pair::start(|_, _| async { error(Code::Unavailable) }.boxed()).await;
-    let channel = pair.channel_with(ClientConfig { max_attempts: 2, ..ClientConfig::default() });
+    // Without the breaker, which would spare the service long before the budget does.
+    let config = ClientConfig { max_attempts: 2, breaker_percent: 100, ..ClientConfig::default() };
+    let channel = pair.channel_with(config);
     let calls = (0..500).map(|_| call(&channel, SAFE));
     for answer in futures::future::join_all(calls).await {
         assert!(answer.is_err());

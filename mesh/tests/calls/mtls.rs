@@ -90,19 +90,19 @@ async fn caller_without_a_certificate_is_not_let_in() {
     assert_eq!(pair.probe.calls(), 0);
 }
 
-fn rustls_client_without_certificate(root: &[u8]) -> std::sync::Arc<rustls::ClientConfig> {
+fn rustls_client_without_certificate(root: &[u8]) -> Arc<rustls::ClientConfig> {
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
     let root = rustls::pki_types::CertificateDer::from_pem_slice(root).expect("a certificate");
     roots.add(root).expect("a root");
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    std::sync::Arc::new(config)
+    Arc::new(config)
 }
 
 #[tokio::test]

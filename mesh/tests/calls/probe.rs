@@ -32,6 +32,8 @@ use tower::Service;
 pub(crate) const SAFE: &str = "/probe.v1.ProbeService/Safe";
 /// Never sent twice.
 pub(crate) const NEVER: &str = "/probe.v1.ProbeService/Never";
+/// May be sent a second time before the first has failed.
+pub(crate) const HEDGED: &str = "/probe.v1.ProbeService/Hedged";
 /// A method that takes at most a second.
 pub(crate) const SHORT: &str = "/probe.v1.ProbeService/Short";
 
@@ -55,6 +57,13 @@ const CONTRACT: &str = r#"
           anyone: true deadline: {seconds: 10}
           audit: {class: AUDIT_CLASS_NONE default_purpose: PURPOSE_OPERATIONS}
           retry: RETRY_SAFETY_NEVER exposure: EXPOSURE_INTERNAL
+        };
+      }
+      rpc Hedged(google.protobuf.Empty) returns (google.protobuf.Empty) {
+        option (caremesh.options.v1.method) = {
+          anyone: true deadline: {seconds: 10}
+          audit: {class: AUDIT_CLASS_NONE default_purpose: PURPOSE_OPERATIONS}
+          retry: RETRY_SAFETY_HEDGE exposure: EXPOSURE_INTERNAL
         };
       }
       rpc Short(google.protobuf.Empty) returns (stream google.protobuf.Empty) {
@@ -126,7 +135,7 @@ impl Probe {
         let incoming = listen(listener, identity.mesh_server_config().expect("TLS"));
         let serving = tonic::transport::Server::builder()
             .layer(TraceLayer::server(name.service()))
-            .layer(MetricsLayer::server(name.service(), [SAFE, NEVER, SHORT]))
+            .layer(MetricsLayer::server(name.service(), [SAFE, NEVER, HEDGED, SHORT]))
             .layer(AroundLayer::new(Opening::new(contract())))
             .layer(AroundLayer::new(EnforceDeadline))
             .add_service(service)

@@ -132,3 +132,121 @@ async fn places_of_callers_that_went_away_are_given_back() {
         answer.expect("three places and four turns in the queue are there again");
     }
 }
+
+#[tokio::test]
+async fn one_who_asks_for_much_delays_himself_and_not_the_others() {
+    let world = World::with(|config| {
+        config.admission.max_calls = 1;
+        config.admission.max_waiting = 40;
+        config.admission.max_wait_ms = 4_000;
+    })
+    .await;
+    let greedy: Vec<_> = (0..40)
+        .map(|_| {
+            let client = world.client.clone();
+            tokio::spawn(async move {
+                client.ask("AskOpen", "sleep:50", &[("authorization", "Bearer greedy")]).await
+            })
+        })
+        .collect();
+    sleep(Duration::from_millis(200)).await;
+    let start = Instant::now();
+    let modest = world.client.ask("AskOpen", "ok", &[("authorization", "Bearer modest")]).await;
+    modest.expect("the full queue gives way");
+    assert!(
+        start.elapsed() < Duration::from_millis(900),
+        "{:?}, where 40 calls were before",
+        start.elapsed()
+    );
+    greedy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Open-loop load: so many calls a second for a while, whatever becomes of them. Gives the times of those that
+/// were served, how many were shed and told when to come back, and how many were refused in another way.
+async fn load(world: &World, a_second: u32, seconds: u32) -> (Vec<Duration>, usize, usize) {
+    let mut calls = Vec::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / a_second);
+    for turn in 0..a_second * seconds {
+        ticks.tick().await;
+        let client = world.client.clone();
+        calls.push(tokio::spawn(async move {
+            let began = Instant::now();
+            // Many people, so that turns are not what keeps one of them out.
+            let who = format!("Bearer {}", turn % 50);
+            let answer = client.ask("AskOpen", "desk:40", &[("authorization", &who)]).await;
+            (began.elapsed(), answer)
+        }));
+    }
+    let (mut served, mut shed, mut lost) = (Vec::new(), 0, 0);
+    for call in calls {
+        match call.await.expect("no panic") {
+            (took, Ok(_)) => served.push(took),
+            (_, Err(refused)) if refused.is(CommonReason::Overloaded) && refused.retry_after.is_some() => {
+                shed += 1
+            }
+            _ => lost += 1,
+        }
+    }
+    served.sort_unstable();
+    (served, shed, lost)
+}
+
+fn p99(times: &[Duration]) -> Duration {
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// Memory of this process in RAM, kilobytes.
+fn resident_kb() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+    line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")
+}
+
+/// Calls a second that the four desks can do on this machine as it is now: about 100 when it has nothing else to do.
+async fn capacity(world: &World) -> u32 {
+    let until = Instant::now() + Duration::from_secs(2);
+    let workers = (0..8).map(|_| async {
+        let mut done = 0;
+        while Instant::now() < until {
+            world.client.ask("AskOpen", "desk:40", &[]).await.expect("served");
+            done += 1;
+        }
+        done
+    });
+    futures::future::join_all(workers).await.into_iter().sum::<u32>() / 2
+}
+
+/// Four desks, 40 ms each: that is what this server can do, whatever its settings say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_twice_the_capacity_those_who_are_let_in_are_served_in_time_and_the_rest_are_told_to_come_back() {
+    let world = World::new().await;
+    let capacity = capacity(&world).await;
+    let offered = capacity * 8 / 10;
+    let (calm, shed, lost) = load(&world, offered, 4).await;
+    // A machine that stalls for a moment makes a crowd of what came meanwhile.
+    let few = usize::try_from(offered * 4 / 20).expect("few");
+    assert!(
+        shed <= few && lost == 0,
+        "0.8 of the capacity fits: {shed} shed, {lost} lost of {offered} a second"
+    );
+    // Finds its pace first: a crowd is not known before it has been seen.
+    load(&world, capacity * 2, 3).await;
+    let before = resident_kb();
+    let (crowded, shed, lost) = load(&world, capacity * 2, 5).await;
+    let grown = resident_kb().saturating_sub(before);
+    println!(
+        "capacity {capacity} a second; 0.8 of it: p99 {:?}; 2.0: p99 {:?}, {} served, {shed} shed, {grown} kB more memory",
+        p99(&calm),
+        p99(&crowded),
+        crowded.len()
+    );
+    assert_eq!(lost, 0, "the rest is told to come back, and nothing else");
+    assert!(p99(&crowded) <= p99(&calm) * 3, "p99 {:?} against {:?}", p99(&crowded), p99(&calm));
+    let could = usize::try_from(capacity * 5).expect("some");
+    assert!(
+        crowded.len() >= could * 2 / 3,
+        "{} of the {could} that can be served in that time",
+        crowded.len()
+    );
+    assert!(grown < 16 * 1024, "{grown} kB");
+}

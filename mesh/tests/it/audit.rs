@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use caremesh_mesh::{CommonReason, Touched};
 
+use tokio::time::Instant;
+
 use super::probe::person;
 use super::world::{Event, World};
 
@@ -102,11 +104,13 @@ async fn a_flood_of_bad_tokens_does_not_fill_the_trail_and_is_counted_there() {
             world.client.ask("Ask", "ok", &[("test-forged", "1")]).await.expect_err("refused");
         }
     };
+    let start = Instant::now();
     forge(300).await;
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     forge(1).await;
     let events = world.trail.events();
-    assert!((60..=75).contains(&events.len()), "{} events", events.len());
+    let most = 62 + usize::try_from(start.elapsed().as_secs()).expect("seconds");
+    assert!((60..=most).contains(&events.len()), "{} events", events.len());
     let told =
         |event: &Event| event.outcome.split_once('+').map_or(0, |(_, more)| more.parse().expect("a count"));
     let left_out: usize = events.iter().map(told).sum();

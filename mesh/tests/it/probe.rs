@@ -52,6 +52,16 @@ pub(crate) fn person() -> PersonId {
 pub(crate) struct Probe {
     pub(crate) next: Option<Channel>,
     pub(crate) inside: Arc<AtomicUsize>,
+    pub(crate) desks: Arc<Desks>,
+}
+
+/// What a handler waits for.
+pub(crate) struct Desks(tokio::sync::Semaphore);
+
+impl Default for Desks {
+    fn default() -> Self {
+        Self(tokio::sync::Semaphore::new(4))
+    }
 }
 
 impl NamedService for Probe {
@@ -136,11 +146,19 @@ impl Probe {
             "granted" => return Ok(format!("{:?}", context.granted())),
             "purpose" => return Ok(format!("{:?}", context.purpose())),
             "remaining" => return Ok(context.deadline().remaining().as_millis().to_string()),
+            "desk" => return Ok(self.desk(number).await),
             "crowd" => return Ok(self.crowd(number).await),
             "forward" => return self.forward(context, number).await,
             _ => {}
         }
         Ok(verb.to_owned())
+    }
+
+    /// Waits for one of four desks, and stays there for some milliseconds: what a pool of connections does.
+    async fn desk(&self, stay_ms: &str) -> String {
+        let _desk = self.desks.0.acquire().await.expect("never closed");
+        tokio::time::sleep(Duration::from_millis(stay_ms.parse().expect("a number"))).await;
+        "served".to_owned()
     }
 
     /// Stays for some milliseconds and says how many calls were inside when it came, itself included.
