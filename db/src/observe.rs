@@ -3,9 +3,10 @@
 
 use std::future::Future;
 
+use caremesh_mesh::telemetry::CallScope;
 use sea_orm::DbErr;
-use tracing::Instrument as _;
 use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::{Error, Kind};
 
@@ -15,7 +16,34 @@ pub(crate) async fn statement<T>(
     sql: &str,
     work: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
-    let operation = operation(sql);
+    let span = span(kind, operation(sql));
+    let outcome = work.instrument(span.clone()).await;
+    if let Err(error) = &outcome {
+        failed(&span, &Error::from(error.clone()));
+    }
+    outcome
+}
+
+/// [`statement`] for work whose operation is known and whose error is this crate's own.
+pub(crate) async fn named<T>(
+    kind: Kind,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let span = span(kind, operation);
+    let outcome = work.instrument(span.clone()).await;
+    if let Err(error) = &outcome {
+        failed(&span, error);
+    }
+    outcome
+}
+
+fn failed(span: &Span, error: &Error) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", class(error));
+}
+
+fn span(kind: Kind, operation: &'static str) -> Span {
     let span = tracing::info_span!(
         "db.query",
         otel.name = operation,
@@ -23,14 +51,21 @@ pub(crate) async fn statement<T>(
         otel.status_code = Empty,
         db.system.name = kind.system_name(),
         db.operation.name = operation,
+        caremesh.service = Empty,
         "error.type" = Empty,
     );
-    let outcome = work.instrument(span.clone()).await;
-    if let Err(error) = &outcome {
-        span.record("otel.status_code", "ERROR");
-        span.record("error.type", class(&Error::from(error.clone())));
+    name_service(&span);
+    span
+}
+
+/// Says whose statement it is: several services share a process, and its name.
+pub(crate) fn name_service(span: &Span) {
+    if span.is_disabled() {
+        return;
     }
-    outcome
+    if let Some(scope) = CallScope::current() {
+        span.record("caremesh.service", scope.service());
+    }
 }
 
 /// The first word of a statement, out of a closed list.

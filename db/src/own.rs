@@ -83,7 +83,7 @@ impl Db {
 }
 
 fn span(kind: Kind) -> tracing::Span {
-    tracing::info_span!(
+    let span = tracing::info_span!(
         "db.transaction",
         otel.name = "TRANSACTION",
         otel.kind = "client",
@@ -93,7 +93,10 @@ fn span(kind: Kind) -> tracing::Span {
         db.operation.name = "TRANSACTION",
         db.caremesh.round_trips = Empty,
         db.caremesh.attempts = Empty,
-    )
+        caremesh.service = Empty,
+    );
+    observe::name_service(&span);
+    span
 }
 
 /// A transaction and all that its task needs.

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use caremesh_testkit::database::{Cluster, Durability, program};
 
+/// The settings that the service gives its sessions and that bear on plans: the peer has the same.
+const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c random_page_cost=1.1";
+
 /// The benchmark's own server.
 pub(crate) struct Database {
     cluster: Cluster,
@@ -68,6 +71,7 @@ impl Database {
             .map(|script| {
                 let mut pgbench = self.tool("pgbench")?;
                 pgbench.args(["-n", "-c", "1", "-j", "1", "-t", "1", "-f"]).arg(script).arg(name);
+                pgbench.env("PGOPTIONS", SESSION);
                 Ok(pgbench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
             })
             .collect::<anyhow::Result<_>>()?;

@@ -2,12 +2,15 @@
 //! waits for its own line to be safe, but not for a commit of its own. Must not know what was read.
 
 use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
+use caremesh_mesh::telemetry::{CallScope, Work};
 use caremesh_mesh::{CallContext, Touched};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::{AuditRecord, insert};
-use crate::{Batch, Db, Error};
+use crate::{Batch, Db, Error, observe};
 
 /// Events that may wait for the next commit; beyond it, readers wait before they may queue.
 const QUEUE: usize = 1_024;
@@ -16,6 +19,8 @@ const GROUP: usize = 512;
 
 struct Entry {
     records: Vec<AuditRecord>,
+    /// Whose call it is, to say which service commits.
+    scope: Option<CallScope>,
     safe: oneshot::Sender<bool>,
 }
 
@@ -50,9 +55,25 @@ impl Recorder {
         let parts = &self.db.inner.parts;
         let records = AuditRecord::of(&context, &touched, &outcome, parts.clock.now(), parts.ids.as_ref());
         let (safe, told) = oneshot::channel();
-        self.queue.send(Entry { records, safe }).await.map_err(|_| AuditUnavailable)?;
-        if told.await.unwrap_or(false) { Ok(()) } else { Err(AuditUnavailable) }
+        let entry = Entry { records, scope: CallScope::current(), safe };
+        let recorded = async {
+            self.queue.send(entry).await.map_err(|_| AuditUnavailable)?;
+            if told.await.unwrap_or(false) { Ok(()) } else { Err(AuditUnavailable) }
+        };
+        recorded.instrument(span()).await
     }
+}
+
+/// In the call's own trace: how long its answer waited for its lines to be safe.
+fn span() -> Span {
+    let span = tracing::info_span!(
+        "audit",
+        otel.name = "record audit",
+        otel.kind = "internal",
+        caremesh.service = Empty
+    );
+    observe::name_service(&span);
+    span
 }
 
 impl AuditSink for Recorder {
@@ -71,7 +92,9 @@ async fn commit_groups(db: Db, mut waiting: mpsc::Receiver<Entry>) {
     while next_group(&db, &mut waiting, &mut group).await > 0 {
         let records: Vec<AuditRecord> =
             group.iter_mut().flat_map(|entry| std::mem::take(&mut entry.records)).collect();
-        let outcome = commit(&db, &records).await;
+        let scope = group.iter().find_map(|entry| entry.scope.as_ref());
+        let work = Work::new(scope.map_or("caremesh", CallScope::service), "commit audit");
+        let outcome = work.run(commit(&db, &records)).await;
         if let Err(error) = &outcome {
             tracing::error!(error = %error, audit.lines = records.len(), "audit lines could not be committed");
         }
@@ -96,7 +119,7 @@ async fn next_group(db: &Db, waiting: &mut mpsc::Receiver<Entry>, group: &mut Ve
 async fn commit(db: &Db, records: &[AuditRecord]) -> Result<(), Error> {
     let mut batch = Batch::new();
     insert(db.kind(), records, &mut batch);
-    batch.run_on(&db.inner.write).await?;
+    observe::named(db.kind(), "INSERT", batch.run_on(&db.inner.write)).await?;
     metrics::histogram!("caremesh_db_audit_group_lines")
         .record(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
     Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use caremesh_kernel::Timestamp;
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
+use caremesh_mesh::telemetry::Work;
 use caremesh_mesh::{CallContext, Deadline};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
@@ -72,13 +73,7 @@ impl Sealer {
     pub async fn seal_all(&self) -> Result<Option<Checkpoint>, Error> {
         let mut newest = None;
         loop {
-            let signer = Arc::clone(&self.signer);
-            let context = self.context();
-            let sealed = self.db.write(&context, move |tx| {
-                let signer = Arc::clone(&signer);
-                Box::pin(async move { seal_group(tx, &signer).await })
-            });
-            match sealed.await {
+            match Work::new(self.workload.service(), "seal audit").run(self.seal_next()).await {
                 Ok(Some(checkpoint)) => newest = Some(checkpoint),
                 Ok(None) => return Ok(newest),
                 // Another replica sealed these lines: what is left is seen by the next round.
@@ -86,6 +81,15 @@ impl Sealer {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn seal_next(&self) -> Result<Option<Checkpoint>, Error> {
+        let (signer, context) = (Arc::clone(&self.signer), self.context());
+        let sealed = self.db.write(&context, move |tx| {
+            let signer = Arc::clone(&signer);
+            Box::pin(async move { seal_group(tx, &signer).await })
+        });
+        sealed.await
     }
 
     /// Publishes a checkpoint; gives it back when that failed, to be tried again.

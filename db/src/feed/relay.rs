@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
+use caremesh_mesh::telemetry::Work;
 use caremesh_mesh::{CallContext, Deadline};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
@@ -69,16 +70,22 @@ impl Relay {
     pub async fn place_all(&self) -> Result<usize, Error> {
         let mut placed = 0;
         while self.anything_waits().await? {
-            let context = self.context();
-            let (count, head) = self.db.write(&context, |tx| Box::pin(place_group(tx))).await?;
+            // A trace of its own for each group that is placed, none for looking.
+            let work = Work::new(self.workload.service(), "relay outbox");
+            let count = work.run(self.place_and_tell()).await?;
             placed += count;
-            self.tell(head).await?;
             // Less than a full group is all there was; what came since wakes the relay by itself.
             if count < GROUP {
                 break;
             }
         }
         Ok(placed)
+    }
+
+    async fn place_and_tell(&self) -> Result<usize, Error> {
+        let (count, head) = self.db.write(&self.context(), |tx| Box::pin(place_group(tx))).await?;
+        self.tell(head).await?;
+        Ok(count)
     }
 
     /// On PostgreSQL, hears of places that other replicas gave, until `stop`. On SQLite there are no others.
