@@ -183,7 +183,12 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .unwrap_or_default();
     packaged.sort();
     folders.extend(packaged.into_iter().rev());
-    folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+    folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file() && !is_wrapper(file))
+}
+
+/// Debian's script that looks for the newest version: it takes longer to start than a short measurement lasts.
+fn is_wrapper(file: &Path) -> bool {
+    file.canonicalize().is_ok_and(|file| file.ends_with("pg_wrapper"))
 }
 
 fn log_tail(folder: &Path) -> String {
