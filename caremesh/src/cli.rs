@@ -35,7 +35,7 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Brings the databases to the schema of this version.
+    /// Brings the databases to the schema of this version: those of the data folder, or those that are configured.
     Migrate(Settings),
     /// Recomputes what must add up. Exit code 1 on any difference.
     Verify {
@@ -54,6 +54,8 @@ pub enum Component {
     Gateway,
     /// Plans, families, cover, the benefit engine and the ledger.
     Policy,
+    /// Medicines, prescriptions, stock and orders at the insured price.
+    Pharmacy,
 }
 
 /// What `verify` can recompute.
@@ -71,7 +73,7 @@ pub struct Settings {
     /// The data folder of `caremesh up`.
     #[arg(long, value_name = "DIR", env = "CAREMESH_DATA")]
     pub data: Option<PathBuf>,
-    /// A TOML file with one table per component: [gateway], [policy], [issuer], [telemetry].
+    /// A TOML file with one table per component: [gateway], [policy], [pharmacy], [telemetry], ….
     #[arg(long, value_name = "FILE", env = "CAREMESH_CONFIG")]
     pub config: Option<PathBuf>,
     /// One setting, above file and environment: --set gateway.listen=127.0.0.1:9443

@@ -112,6 +112,29 @@ impl DataFolder {
         self.root.join(name)
     }
 
+    /// Makes the folders of a service's stores: its data, its data keys, its audit checkpoints, each apart.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn make_stores(&self, service: &str) -> Result<()> {
+        for path in [self.service(service), self.keys_of(service), self.audit_of(service)] {
+            std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Where a service's data keys lie, apart from what they seal.
+    #[must_use]
+    pub fn keys_of(&self, service: &str) -> PathBuf {
+        self.root.join(format!("{service}-keys"))
+    }
+
+    /// Where a service's audit checkpoints are published, outside its database.
+    #[must_use]
+    pub fn audit_of(&self, service: &str) -> PathBuf {
+        self.root.join(format!("{service}-audit"))
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -4,21 +4,30 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 /// The service whose health says that svc-policy has been found and serves.
-const LAST: &str = "caremesh.policy.v1.PolicyService";
+pub const POLICY: &str = "caremesh.policy.v1.PolicyService";
+/// The same for svc-pharmacy.
+pub const PHARMACY: &str = "caremesh.pharmacy.v1.StockService";
 
-/// Returns when the gateway has found svc-policy and both serve.
+/// Returns when the gateway has found all of `services` and they serve.
 ///
 /// # Errors
 /// When the gateway's admin port closes.
-pub async fn until_serving(admin: SocketAddr) -> Result<()> {
+pub async fn until_serving(admin: SocketAddr, services: &[&str]) -> Result<()> {
     let channel = Endpoint::from_shared(format!("http://{admin}"))?.connect().await?;
-    let request = HealthCheckRequest { service: LAST.to_owned() };
+    for service in services {
+        until_it_serves(channel.clone(), service).await?;
+    }
+    Ok(())
+}
+
+async fn until_it_serves(channel: Channel, service: &str) -> Result<()> {
+    let request = HealthCheckRequest { service: service.to_owned() };
     let mut changes = HealthClient::new(channel).watch(request).await?.into_inner();
     while let Some(change) = changes.message().await.context("the gateway's admin port closed")? {
         if change.status() == ServingStatus::Serving {

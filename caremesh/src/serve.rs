@@ -9,11 +9,12 @@ use caremesh_kernel::SystemClock;
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::telemetry::TelemetryConfig;
 use caremesh_mesh::tls::{CertificateFiles, Material, WorkloadIdentity};
+use caremesh_svc_pharmacy as pharmacy;
 use caremesh_svc_policy as policy;
 use serde_json::json;
 
 use crate::cli::Component;
-use crate::components;
+use crate::components::{self, Started, Surroundings};
 use crate::config::Sources;
 use crate::exit::{Failure, OrFail};
 use crate::process::{self, Logs, Telemetries};
@@ -43,11 +44,32 @@ pub fn run(component: Component, sources: &Sources) -> Result<(), Failure> {
         }
         Component::Policy => {
             let config = sources.component("policy", &components::policy_defaults()).or_settings()?;
-            process::run(&telemetry, "svc-policy", Logs::Stdout, |telemetries| async move {
-                serve_policy(config, common, &telemetries).await.or_environment()
-            })
+            serve(&telemetry, policy::NAME, common, |around| components::start_policy(config, around))
+        }
+        Component::Pharmacy => {
+            let config = sources.component("pharmacy", &components::pharmacy_defaults()).or_settings()?;
+            serve(&telemetry, pharmacy::NAME, common, |around| components::start_pharmacy(config, around))
         }
     }
+}
+
+/// Runs a service from its start to its end.
+fn serve<F: Future<Output = Result<Started>>>(
+    telemetry: &TelemetryConfig,
+    name: &'static str,
+    common: Common,
+    start: impl FnOnce(Surroundings) -> F,
+) -> Result<(), Failure> {
+    process::run(telemetry, name, Logs::Stdout, |telemetries| async move {
+        let life = process::life().or_environment()?;
+        reload::watch(common.workload.clone(), common.files, reload::LOOK_EVERY);
+        let Common { workload, identity, .. } = common;
+        let started = start(Surroundings { workload, identity, metrics: telemetries.metrics, life });
+        let service = started.await.or_environment()?;
+        tracing::info!(server.address = %service.address, "{name} listens.");
+        service.ended.await;
+        Ok(())
+    })
 }
 
 impl Common {
@@ -69,14 +91,4 @@ async fn serve_gateway(config: GatewayConfig, common: Common, telemetries: &Tele
     let gateway = Gateway::bind(config, parts).await.map_err(components::explain_gateway)?;
     tracing::info!(server.address = %gateway.address()?, "The gateway listens.");
     gateway.run(process::ending(&life)).await.context("the gateway failed")
-}
-
-async fn serve_policy(config: policy::Config, common: Common, telemetries: &Telemetries) -> Result<()> {
-    let life = process::life()?;
-    reload::watch(common.workload.clone(), common.files, reload::LOOK_EVERY);
-    let service =
-        components::start_policy(config, common.workload, common.identity, telemetries, &life).await?;
-    tracing::info!(server.address = %service.address(), "svc-policy listens.");
-    service.ended().await;
-    Ok(())
 }

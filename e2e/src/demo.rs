@@ -41,11 +41,11 @@ impl Demo {
     /// # Errors
     /// With what it said when it did not start.
     pub async fn start_on_default_ports() -> Result<Self> {
-        Self::start_on([8443, 9090, 50051, 9091, 8444], &[]).await
+        Self::start_on([8443, 9090, 50051, 9091, 50053, 9093, 8444], &[]).await
     }
 
     async fn start_on(
-        [gateway_port, gateway_admin, policy, policy_admin, issuer_port]: [u16; 5],
+        [gateway_port, gateway_admin, policy, policy_admin, pharmacy, pharmacy_admin, issuer_port]: [u16; 7],
         extra: &[(&'static str, String)],
     ) -> Result<Self> {
         let turn = program::turn().await?;
@@ -56,6 +56,8 @@ impl Demo {
             ("CAREMESH_GATEWAY__ADMIN_LISTEN", at(gateway_admin)),
             ("CAREMESH_POLICY__LISTEN", at(policy)),
             ("CAREMESH_POLICY__ADMIN_LISTEN", at(policy_admin)),
+            ("CAREMESH_PHARMACY__LISTEN", at(pharmacy)),
+            ("CAREMESH_PHARMACY__ADMIN_LISTEN", at(pharmacy_admin)),
             ("CAREMESH_ISSUER__LISTEN", at(issuer_port)),
         ];
         environment.extend_from_slice(extra);

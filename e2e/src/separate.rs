@@ -69,7 +69,7 @@ impl Separate {
         let policy = launch("policy", &folder, &authority, &environment).await?;
         let gateway = launch("gateway", &folder, &authority, &environment).await?;
         let admin = [gateway_admin, policy_admin].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        ready::until_serving(admin[0]).await?;
+        ready::until_serving(admin[0], &[ready::POLICY]).await?;
         let ids = PersonIds::default();
         Ok(Self {
             policy,
@@ -117,7 +117,7 @@ impl Separate {
     /// With what it said when it did not start.
     pub async fn restart_policy(&mut self) -> Result<()> {
         self.policy = launch("policy", &self.folder, &self.authority, &self.environment).await?;
-        ready::until_serving(self.admin[0]).await
+        ready::until_serving(self.admin[0], &[ready::POLICY]).await
     }
 
     /// Runs another command with the same settings.

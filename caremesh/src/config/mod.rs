@@ -17,14 +17,19 @@ use environment::Environment;
 use failure::explain;
 
 /// The components a file or the environment may set. Anything else there is a misspelling.
-const COMPONENTS: [&str; 6] = ["gateway", "identity", "issuer", "policy", "telemetry", "tls"];
+const COMPONENTS: [&str; 7] = ["gateway", "identity", "issuer", "pharmacy", "policy", "telemetry", "tls"];
 
 /// Settings that hold a secret, so that `…_FILE` may name the file they are in.
-const SECRETS: [&str; 2] = ["policy.database_url", "policy.keys_url"];
+const SECRETS: [&str; 4] =
+    ["pharmacy.database_url", "pharmacy.keys_url", "policy.database_url", "policy.keys_url"];
 
 /// Short names of settings, for the environment and flags, and what they stand for.
-const SHORT: [(&str, &str); 2] =
-    [("policy.admin_listen", "policy.server.admin_listen"), ("policy.listen", "policy.server.listen")];
+const SHORT: [(&str, &str); 4] = [
+    ("pharmacy.admin_listen", "pharmacy.server.admin_listen"),
+    ("pharmacy.listen", "pharmacy.server.listen"),
+    ("policy.admin_listen", "policy.server.admin_listen"),
+    ("policy.listen", "policy.server.listen"),
+];
 
 /// Where settings come from, lowest first.
 pub struct Sources {
@@ -67,6 +72,12 @@ impl Sources {
         let present = Figment::from(Serialized::default(name, Dict::new()));
         let figment = present.merge(Serialized::default(name, defaults)).merge(self.figment.clone());
         figment.focus(name).extract_lossy().map_err(|error| explain(&figment, name, error))
+    }
+
+    /// Whether anything of a component is set.
+    #[must_use]
+    pub fn sets(&self, name: &str) -> bool {
+        self.figment.find_value(name).is_ok()
     }
 
     fn refuse_unknown_components(&self) -> Result<()> {

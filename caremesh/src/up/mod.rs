@@ -15,10 +15,11 @@ use caremesh_gateway::Gateway;
 use caremesh_kernel::{Clock, SystemClock};
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::tls::{LocalCa, Renewing, WorkloadIdentity};
+use caremesh_svc_pharmacy as pharmacy;
 use caremesh_svc_policy as policy;
 use tokio::time::Instant;
 
-use crate::components::{self, TRUST_DOMAIN};
+use crate::components::{self, Started, Surroundings, TRUST_DOMAIN};
 use crate::config::Sources;
 use crate::data::DataFolder;
 use crate::demo::{self, PersonIds};
@@ -56,22 +57,26 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
         Arc::new(Identity::new(&believing(&issuer.url, &settings, &authority)?, Arc::clone(&clock))?);
     let as_workload = |name: &str| -> Result<WorkloadIdentity> { Ok(renewing.workload(name)?) };
 
-    migrate(&settings.policy, folder).await?;
+    let around = |name: &str| -> Result<Surroundings> {
+        let (identity, metrics) = (Arc::clone(&identity), telemetries.metrics.clone());
+        Ok(Surroundings { workload: as_workload(name)?, identity, metrics, life: life.clone() })
+    };
+
+    migrate(&settings, folder).await?;
     let mut running = Running::new(life.clone());
-    let service = components::start_policy(
-        settings.policy.clone(),
-        as_workload("svc-policy")?,
-        Arc::clone(&identity),
-        &telemetries,
-        &life,
-    )
-    .await?;
     let mut gateway = settings.gateway.clone();
-    gateway.upstreams.insert("svc-policy".to_owned(), format!("https://{}", service.address()));
-    running.start("svc-policy", |_| async move {
-        service.ended().await;
-        Ok(())
-    });
+    let mut keep = |name: &'static str, service: Started| {
+        gateway.upstreams.insert(name.to_owned(), format!("https://{}", service.address));
+        running.start(name, |_| async move {
+            service.ended.await;
+            Ok(())
+        });
+    };
+    let service = components::start_policy(settings.policy.clone(), around(policy::NAME)?).await?;
+    let mut config = settings.pharmacy.clone();
+    config.policy_address = format!("https://{}", service.address);
+    keep(policy::NAME, service);
+    keep(pharmacy::NAME, components::start_pharmacy(config, around(pharmacy::NAME)?).await?);
     let parts = components::gateway_parts(as_workload("gateway")?, identity, &telemetries);
     let gateway = Gateway::bind(gateway, parts).await.map_err(components::explain_gateway)?;
     let endpoints = Endpoints {
@@ -86,7 +91,7 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     running.start("issuer", |shutdown| serving.run(shutdown));
     running.start("gateway", |shutdown| async { Ok(gateway.run(shutdown).await?) });
     let ready = async {
-        ready::until_serving(admin).await?;
+        ready::until_serving(admin, &[ready::POLICY, ready::PHARMACY]).await?;
         load::once(&issuer, &endpoints, folder, &authority, &*clock).await
     };
     if running.unless_stopped(ready).await? {
@@ -95,12 +100,12 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     running.until_stopped().await
 }
 
-/// Brings the stores of svc-policy in the data folder to this release's schema.
-async fn migrate(config: &policy::Config, folder: &DataFolder) -> Result<()> {
-    for name in ["policy", "policy-keys", "policy-audit"] {
-        std::fs::create_dir_all(folder.service(name))?;
-    }
-    Ok(policy::migrate(config).await?)
+/// Brings the stores in the data folder to this release's schema.
+async fn migrate(settings: &UpSettings, folder: &DataFolder) -> Result<()> {
+    folder.make_stores("policy")?;
+    policy::migrate(&settings.policy).await?;
+    folder.make_stores("pharmacy")?;
+    Ok(pharmacy::migrate(&settings.pharmacy).await?)
 }
 
 /// The mesh believes this process's own issuer and no other.

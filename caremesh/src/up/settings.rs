@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 use caremesh_gateway::GatewayConfig;
 use caremesh_mesh::telemetry::TelemetryConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::components;
 use crate::config::Sources;
@@ -21,7 +21,8 @@ pub(super) struct UpSettings {
     pub(super) issuer: IssuerConfig,
     /// svc-policy.
     pub(super) policy: caremesh_svc_policy::Config,
-
+    /// svc-pharmacy.
+    pub(super) pharmacy: caremesh_svc_pharmacy::Config,
     /// Logs, traces, metrics of the whole process.
     pub(super) telemetry: TelemetryConfig,
 }
@@ -37,6 +38,7 @@ impl UpSettings {
         let settings = Self {
             gateway: sources.component("gateway", &json!({ "reflection": "anyone" }))?,
             policy: policy(sources, folder)?,
+            pharmacy: pharmacy(sources, folder)?,
             telemetry: sources.component("telemetry", &json!({ "log_format": "text" }))?,
             issuer,
         };
@@ -49,24 +51,41 @@ impl UpSettings {
         loopback("gateway.listen", self.gateway.listen)?;
         loopback("gateway.admin_listen", self.gateway.admin_listen)?;
         loopback("policy.listen", self.policy.server.listen)?;
-        loopback("policy.admin_listen", self.policy.server.admin_listen)
+        loopback("policy.admin_listen", self.policy.server.admin_listen)?;
+        loopback("pharmacy.listen", self.pharmacy.server.listen)?;
+        loopback("pharmacy.admin_listen", self.pharmacy.server.admin_listen)
     }
 }
 
-/// svc-policy with its files in the data folder: data keys apart from the data that they seal.
+/// svc-policy with its files in the data folder.
 ///
 /// # Errors
 /// Names the setting and the rule it breaks.
 pub(crate) fn policy(sources: &Sources, folder: &DataFolder) -> Result<caremesh_svc_policy::Config> {
-    let (data, keys) = (folder.service("policy"), folder.service("policy-keys"));
+    sources.component("policy", &with_stores(components::policy_defaults(), folder, "policy"))
+}
+
+/// svc-pharmacy with its files in the data folder.
+///
+/// # Errors
+/// Names the setting and the rule it breaks.
+pub(crate) fn pharmacy(sources: &Sources, folder: &DataFolder) -> Result<caremesh_svc_pharmacy::Config> {
+    let mut defaults = with_stores(components::pharmacy_defaults(), folder, "pharmacy");
+    // Where svc-policy really is turns out when it has started.
+    defaults["policy_address"] = json!("https://127.0.0.1:50051");
+    sources.component("pharmacy", &defaults)
+}
+
+/// A service's stores in the data folder: data keys apart from the data that they seal.
+fn with_stores(mut defaults: Value, folder: &DataFolder, service: &str) -> Value {
+    let (data, keys) = (folder.service(service), folder.keys_of(service));
     let store = |path: std::path::PathBuf| format!("sqlite://{}", path.display());
-    let mut defaults = components::policy_defaults();
-    defaults["database_url"] = store(data.join("policy.db")).into();
+    defaults["database_url"] = store(data.join(format!("{service}.db"))).into();
     defaults["keys_url"] = store(keys.join("keys.db")).into();
     defaults["key_file"] = json!(keys.join("wrapping-keys.json"));
     defaults["audit_key_file"] = json!(keys.join("audit.key"));
-    defaults["audit_checkpoint_file"] = json!(folder.service("policy-audit").join("checkpoints.jsonl"));
-    sources.component("policy", &defaults)
+    defaults["audit_checkpoint_file"] = json!(folder.audit_of(service).join("checkpoints.jsonl"));
+    defaults
 }
 
 fn loopback(key: &str, address: SocketAddr) -> Result<()> {

@@ -104,7 +104,7 @@ async fn the_three_lines_of_the_readme_work_as_pasted() -> Result<()> {
     let readme = std::fs::read_to_string(tools::root().join("README.md"))?;
     let lines = commands(&readme);
     assert_eq!(lines.len(), 3, "the README promises three grpcurl lines: {lines:?}");
-    for port in [8443, 8444, 9090, 9091, 50051] {
+    for port in [8443, 8444, 9090, 9091, 9093, 50051, 50053] {
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_err() {
             tools::skip(&format!("port {port}"), "stop what uses it: the README's lines name it");
             return Ok(());

@@ -71,13 +71,15 @@ async fn a_taken_port_is_named_with_the_setting_that_chooses_another() -> Result
     let held = std::net::TcpListener::bind("127.0.0.1:0")?;
     let taken = held.local_addr()?;
     let data = folder.path().join("data").display().to_string();
-    for setting in ["issuer.listen", "gateway.listen", "policy.listen"] {
-        let [a, b, c, d] = free_ports()?;
+    for setting in ["issuer.listen", "gateway.listen", "policy.listen", "pharmacy.listen"] {
+        let [a, b, c, d, e] = free_ports()?;
         let free = [
             format!("gateway.listen=127.0.0.1:{a}"),
             format!("gateway.admin_listen=127.0.0.1:{b}"),
             format!("policy.listen=127.0.0.1:{c}"),
             "policy.admin_listen=127.0.0.1:0".to_owned(),
+            format!("pharmacy.listen=127.0.0.1:{e}"),
+            "pharmacy.admin_listen=127.0.0.1:0".to_owned(),
             format!("issuer.listen=127.0.0.1:{d}"),
             format!("{setting}={taken}"),
         ];
