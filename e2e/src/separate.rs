@@ -49,6 +49,10 @@ impl Signer for Tokens {
         };
         Ok(self.0.token(&known))
     }
+
+    fn issuer(&self) -> String {
+        self.0.url().to_owned()
+    }
 }
 
 impl Separate {

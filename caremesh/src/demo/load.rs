@@ -15,6 +15,7 @@ use caremesh_proto::r#type::v1::{ContactPoint, ContactPointSystem, Date};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+use super::pharmacy::day;
 use super::{DemoPerson, PersonIds, Profile, Purchase, find, people, purchases};
 use crate::terminal;
 
@@ -25,6 +26,9 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// When signing fails.
     fn token(&self, person: &DemoPerson) -> Result<String>;
+
+    /// `iss` of those tokens.
+    fn issuer(&self) -> String;
 }
 
 /// Who books the premiums.
@@ -143,7 +147,7 @@ impl Loader<'_> {
         people(ids)?.into_iter().find(is_holder).context("a family without a holder")
     }
 
-    fn signed<T>(&self, message: T, person: &DemoPerson) -> Result<tonic::Request<T>> {
+    pub(super) fn signed<T>(&self, message: T, person: &DemoPerson) -> Result<tonic::Request<T>> {
         let mut request = tonic::Request::new(message);
         let bearer = format!("Bearer {}", self.signer.token(person)?);
         request.metadata_mut().insert("authorization", bearer.parse()?);
@@ -156,13 +160,13 @@ fn is_of(person: &DemoPerson, family: &str) -> bool {
 }
 
 /// The same for the same parts, in every start of every version.
-fn request_id(parts: &[&str]) -> String {
+pub(super) fn request_id(parts: &[&str]) -> String {
     let space = Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"demo.caremesh");
     Uuid::new_v5(&space, parts.join("/").as_bytes()).to_string()
 }
 
 fn wire_profile(person: &DemoPerson, profile: &Profile) -> Result<PersonProfile> {
-    let born = profile.born.date.context("born must be a date")?;
+    let born = day(&profile.born)?;
     let gender = AdministrativeGender::from_str_name(&format!("ADMINISTRATIVE_GENDER_{}", profile.gender));
     let phone = profile
         .phone
@@ -170,7 +174,7 @@ fn wire_profile(person: &DemoPerson, profile: &Profile) -> Result<PersonProfile>
         .map(|number| ContactPoint { system: ContactPointSystem::Phone.into(), value: number.clone() });
     Ok(PersonProfile {
         full_name: person.name.clone(),
-        birth_date: Some(Date { year: born.year.into(), month: born.month.into(), day: born.day.into() }),
+        birth_date: Some(born),
         gender: gender.context("an unknown gender")?.into(),
         contact_points: phone.collect(),
         ..PersonProfile::default()

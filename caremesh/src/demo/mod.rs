@@ -3,6 +3,7 @@
 
 mod load;
 mod people;
+mod pharmacy;
 mod purchases;
 
 pub use load::{Loader, Signer};

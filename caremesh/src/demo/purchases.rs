@@ -41,5 +41,6 @@ pub fn digest() -> String {
     let mut context = Context::new(&SHA256);
     context.update(include_bytes!("../../demo/people.toml"));
     context.update(FILE.as_bytes());
+    context.update(super::pharmacy::FILE.as_bytes());
     hex::encode(context.finish())
 }

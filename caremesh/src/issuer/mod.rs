@@ -83,6 +83,12 @@ impl Issuer {
         self.keys.rotate(self.now_s())
     }
 
+    /// `iss` of every token.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// From now on these are the people; tokens that were given before stay as they are.
     pub fn replace_people(&self, people: Vec<DemoPerson>) {
         self.people.store(Arc::new(people));

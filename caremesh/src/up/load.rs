@@ -16,6 +16,10 @@ impl Signer for Issuer {
     fn token(&self, person: &DemoPerson) -> Result<String> {
         Issuer::token(self, person)
     }
+
+    fn issuer(&self) -> String {
+        self.url().to_owned()
+    }
 }
 
 /// Loads the demo data unless it has been loaded whole. The mark is needed beside the request ids: those
@@ -38,6 +42,7 @@ pub(super) async fn once(
     let known = PersonIds::load(&folder.person_ids())?;
     let loader = Loader { gateway, signer: issuer, clock };
     let ids = loader.load(known).await.context("the demo data cannot be loaded")?;
+    loader.open_pharmacies().await.context("the demo's pharmacies cannot be opened")?;
     ids.save(&folder.person_ids())?;
     issuer.replace_people(demo::people(&ids)?);
     files::write_private(&folder.loaded(), digest.as_bytes())

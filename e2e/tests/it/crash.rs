@@ -48,7 +48,8 @@ async fn kill_again_and_again(database_url: &str) -> Result<()> {
     let acknowledged = Acknowledged::default();
     for cycle in 1..=tools::kill_cycles() {
         let before = acknowledged.lock().await.len();
-        spend_through_a_kill(&mut mesh, &family, &acknowledged).await?;
+        let spent = spend_through_a_kill(&mut mesh, &family, &acknowledged).await;
+        spent.with_context(|| format!("around kill {cycle}"))?;
         let now = acknowledged.lock().await.len();
         ensure!(now > before, "cycle {cycle}: nothing was acknowledged, so nothing was proven");
         check(&mesh, &family, &acknowledged).await.with_context(|| format!("after kill {cycle}"))?;
@@ -82,19 +83,26 @@ async fn spend(family: Family, until: Instant, acknowledged: Acknowledged) -> Re
         let event = family.visit()?;
         let began = Instant::now();
         let mut spending: Option<Spending> = None;
+        let mut refusals: BTreeMap<String, u32> = BTreeMap::new();
         loop {
-            ensure!(began.elapsed() < PATIENCE, "a posting did not end");
+            ensure!(began.elapsed() < PATIENCE, "a posting did not end: {refusals:?}");
             let outcome = attempt(&family, &event, &mut spending).await;
             match outcome {
                 Ok(posting_id) => {
                     acknowledged.lock().await.insert(event.event_id.clone(), posting_id);
                     break;
                 }
-                // Nobody knows whether it took effect: the same request again finds out.
-                Err(status) if is_transient(status.code()) => sleep(Duration::from_millis(20)).await,
-                // Somebody else was first, and nothing took effect: price again.
-                Err(status) if status.code() == Code::Aborted => spending = None,
-                Err(status) => return Err(status).context("a refusal that nobody expected"),
+                Err(status) => {
+                    let seen = format!("{:?}: {}", status.code(), status.message());
+                    *refusals.entry(seen).or_default() += 1;
+                    match status.code() {
+                        // Nobody knows whether it took effect: the same request again finds out.
+                        code if is_transient(code) => sleep(Duration::from_millis(20)).await,
+                        // Somebody else was first, and nothing took effect: price again.
+                        Code::Aborted => spending = None,
+                        _ => return Err(status).context("a refusal that nobody expected"),
+                    }
+                }
             }
         }
     }
@@ -128,9 +136,24 @@ fn is_transient(code: Code) -> bool {
     )
 }
 
+/// Every posting of the policy; a machine that is too busy to list them in time is asked again.
+async fn patiently(family: &Family) -> Result<Vec<(String, String)>> {
+    let began = Instant::now();
+    loop {
+        match family.postings().await {
+            Err(error) if began.elapsed() < PATIENCE && is_busy(&error) => sleep(SPENDING_TIME).await,
+            listed => return listed,
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<tonic::Status>().is_some_and(|status| is_transient(status.code()))
+}
+
 async fn check(mesh: &Separate, family: &Family, acknowledged: &Acknowledged) -> Result<()> {
     let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (posting_id, resource) in family.postings().await? {
+    for (posting_id, resource) in patiently(family).await? {
         kept.entry(resource).or_default().push(posting_id);
     }
     for (resource, posting_id) in acknowledged.lock().await.iter() {
