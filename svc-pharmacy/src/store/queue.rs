@@ -21,7 +21,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     let sql = format!(
         "UPDATE prescription AS p SET state = 'IN_VERIFICATION', lease_by = $1, lease_until = $2, version = p.version + 1 \
          WHERE p.id = (SELECT q.id FROM prescription q WHERE q.jurisdiction = $4 AND {} ORDER BY q.created_at, q.id \
-         LIMIT 1) AND {WAITS} RETURNING p.id",
+         LIMIT 1) AND {WAITS} RETURNING id",
         WAITS.replace("p.", "q.")
     );
     let values = vec![

@@ -6,10 +6,12 @@ use caremesh_testkit::for_each_database;
 use crate::common::*;
 
 /// Every service that svc-pharmacy serves.
-const SERVED: [&str; 4] = [
+const SERVED: [&str; 6] = [
     "caremesh.pharmacy.v1.AuditService",
     "caremesh.pharmacy.v1.BranchService",
     "caremesh.pharmacy.v1.FeedService",
+    "caremesh.pharmacy.v1.PrescriptionService",
+    "caremesh.pharmacy.v1.SafetyService",
     "caremesh.pharmacy.v1.StockService",
 ];
 

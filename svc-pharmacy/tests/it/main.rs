@@ -6,4 +6,8 @@ mod branches;
 mod common;
 mod contract;
 mod insured;
+mod papers;
+mod prescriptions;
+mod safety;
+mod shared;
 mod stock;

@@ -17,8 +17,8 @@ const LOOK_MS: i64 = 10 * 60 * 1_000;
 /// [`Error::NotFound`], also when the caller may not know it.
 pub async fn run(app: &App, context: &CallContext, id: PrescriptionId) -> Result<Shown, Error> {
     let row = app.find_prescription(context, id).await?;
-    context.touched(Touched::read(row.patient, id));
     let key = app.keys.key(context, row.patient).await?;
+    context.touched(Touched::read(row.patient, id));
     let opened = app.opened(context, row).await?;
     app.shown(&key, opened, app.clock.now())
 }

@@ -24,6 +24,8 @@ pub async fn run(
     page: &Page<Cursor>,
 ) -> Result<(Vec<Shown>, Option<Cursor>), Error> {
     app.must_see_patient(context, patient).await?;
+    // Before anything is reported: a first look makes the patient's key, in a store that has no trail.
+    let (key, now) = (app.keys.key(context, patient).await?, app.clock.now());
     context.touched(Touched::read(patient, patient));
     let reader = app.db.read(context);
     let before = page.after.clone().map(|cursor| cursor.0);
@@ -31,7 +33,6 @@ pub async fn run(
     let more = rows.len() > page.size as usize;
     rows.truncate(page.size as usize);
     let next = rows.last().filter(|_| more).map(|row| Cursor(row.id.to_string()));
-    let (key, now) = (app.keys.key(context, patient).await?, app.clock.now());
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let items = prescription::items(&reader, row.id).await?;

@@ -24,7 +24,6 @@ pub struct Input {
 /// [`Error::NotFound`] for a patient, or a prescription of that patient, that the caller may not know.
 pub async fn run(app: &App, context: &CallContext, input: Input) -> Result<CheckShown, Error> {
     app.must_see_patient(context, input.patient).await?;
-    context.touched(Touched::read(input.patient, input.patient));
     let mut new = input.medicines;
     let mut jurisdiction = String::new();
     if let Some(id) = input.prescription {
@@ -32,7 +31,6 @@ pub async fn run(app: &App, context: &CallContext, input: Input) -> Result<Check
         if row.patient != input.patient {
             return Err(Error::NotFound);
         }
-        context.touched(Touched::read(input.patient, id));
         jurisdiction.clone_from(&row.jurisdiction);
         let opened = app.opened(context, row).await?;
         new.extend(opened.items.iter().map(|(_, item)| Checked {
@@ -42,5 +40,11 @@ pub async fn run(app: &App, context: &CallContext, input: Input) -> Result<Check
         }));
     }
     let today = app.day_in(&jurisdiction, app.clock.now());
-    app.assess(context, input.patient, new, input.prescription, today).await
+    let found = app.assess(context, input.patient, new, input.prescription, today).await?;
+    // Said last: a first look at a patient makes the patient's key, in a store that has no trail.
+    context.touched(Touched::read(input.patient, input.patient));
+    if let Some(id) = input.prescription {
+        context.touched(Touched::read(input.patient, id));
+    }
+    Ok(found)
 }

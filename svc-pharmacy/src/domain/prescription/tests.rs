@@ -183,6 +183,19 @@ fn inv_r7_a_substitute_has_the_same_substance_strength_and_form() {
 }
 
 #[test]
+fn hard_case_1_a_look_alike_is_another_medicine() {
+    let hydroxyzine =
+        Prescribed { generic: "Hydroxyzine".to_owned(), strength: "25 mg".to_owned(), ..prescribed(0) };
+    for other in ["Hydralazine", "Hydroxyzin", "hydroxyurea"] {
+        let given = Medicine { generic: other.to_owned(), ..medicine(2, "25mg", Some(1)) };
+        let refused = may_replace(&hydroxyzine, None, &given, Some(SubstitutionReason::OutOfStock), true);
+        assert_eq!(refused, Err(SubstitutionRefusal::OtherMedicine), "{other}");
+    }
+    let given = Medicine { generic: "hydrOXYzine Hydrochloride".to_owned(), ..medicine(2, "25mg", Some(1)) };
+    assert_eq!(may_replace(&hydroxyzine, None, &given, None, false), Ok(false));
+}
+
+#[test]
 fn inv_r7_a_brand_is_replaced_only_with_leave_reason_and_consent_to_pay_more() {
     let brand = medicine(1, "500 mg", Some(100));
     let of_brand = Prescribed { product: Some(product(1)), ..prescribed(0) };
