@@ -53,6 +53,10 @@ register! {
     Member MemberId "mem";
     /// A premium receipt.
     Receipt ReceiptId "rcp";
+    /// A change of a policy in mid-term.
+    Endorsement EndorsementId "end";
+    /// Premium that is given back.
+    Refund RefundId "rfd";
     /// A benefit account.
     Account AccountId "acc";
     /// One layer of a benefit account.

@@ -14,13 +14,14 @@ pub use arithmetic::{Bps, Fraction, RateError, checked_half_up, half_up, split_l
 pub use clock::{Clock, IdSource, SystemClock, SystemIds, Timestamp};
 pub use date::{Date, DateError, DateRange};
 pub use id::{
-    Account, AccountId, AuditEvent, AuditEventId, Branch, BranchId, Dispense, DispenseId, Episode, EpisodeId,
-    Event, EventId, Hold, HoldId, Id, IdError, Kind, Layer, LayerId, Lot, LotId, Member, MemberId, Order,
-    OrderId, Organisation, OrganisationId, OutboxEvent, OutboxEventId, Parcel, ParcelId, Payment, PaymentId,
-    Person, PersonId, Pharmacist, PharmacistId, Plan, PlanId, PlanVersion, PlanVersionId, Policy, PolicyId,
-    Posting, PostingId, Prescription, PrescriptionId, PrescriptionItem, PrescriptionItemId, Process,
-    ProcessId, Product, ProductId, Quote, QuoteId, Receipt, ReceiptId, RefillPlan, RefillPlanId, Reservation,
-    ReservationId, Return, ReturnId, SafetyCheck, SafetyCheckId, Term, TermId, Upload, UploadId,
+    Account, AccountId, AuditEvent, AuditEventId, Branch, BranchId, Dispense, DispenseId, Endorsement,
+    EndorsementId, Episode, EpisodeId, Event, EventId, Hold, HoldId, Id, IdError, Kind, Layer, LayerId, Lot,
+    LotId, Member, MemberId, Order, OrderId, Organisation, OrganisationId, OutboxEvent, OutboxEventId,
+    Parcel, ParcelId, Payment, PaymentId, Person, PersonId, Pharmacist, PharmacistId, Plan, PlanId,
+    PlanVersion, PlanVersionId, Policy, PolicyId, Posting, PostingId, Prescription, PrescriptionId,
+    PrescriptionItem, PrescriptionItemId, Process, ProcessId, Product, ProductId, Quote, QuoteId, Receipt,
+    ReceiptId, RefillPlan, RefillPlanId, Refund, RefundId, Reservation, ReservationId, Return, ReturnId,
+    SafetyCheck, SafetyCheckId, Term, TermId, Upload, UploadId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use uuid::Uuid;

@@ -49,7 +49,7 @@ fn reason_values_carry_code_and_message() {
 
 #[test]
 fn a_broken_field_is_named_with_its_rule() {
-    let request = policy::GetPolicyRequest { policy_id: "pol_short".into() };
+    let request = policy::GetPolicyRequest { policy_id: "pol_short".into(), as_of: None };
     let error = request.validate().expect_err("too short");
     assert_eq!(error.violations().len(), 1);
     assert!(error.to_string().contains("policy_id"), "{error}");

@@ -136,7 +136,7 @@ impl Insurer<'_> {
         let finance = TestPerson::new(&format!("finance-{}", request_id()), &["finance_officer"]);
         let paid = payment(&quote, SystemClock.now())?;
         PolicyServiceClient::new(self.person(&finance)?).record_premium_payment(paid).await?;
-        let asked = GetPolicyRequest { policy_id: bought.policy_id };
+        let asked = GetPolicyRequest { policy_id: bought.policy_id, as_of: None };
         policies.get_policy(asked).await?.into_inner().policy.context("the policy")
     }
 }

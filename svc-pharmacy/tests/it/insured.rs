@@ -113,7 +113,7 @@ impl World {
         let finance = staff("finance_officer");
         let mut till = PolicyServiceClient::new(self.at_policy(&finance));
         till.record_premium_payment(payment).await.expect("a receipt");
-        let asked = GetPolicyRequest { policy_id: bought.policy.expect("a policy").policy_id };
+        let asked = GetPolicyRequest { policy_id: bought.policy.expect("a policy").policy_id, as_of: None };
         policies.get_policy(asked).await.expect("the policy").into_inner().policy.expect("the policy")
     }
 

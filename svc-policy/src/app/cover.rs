@@ -3,7 +3,6 @@
 use caremesh_kernel::{Date, DateRange, MemberId, PersonId, PlanVersionId, PolicyId, Timestamp};
 use caremesh_mesh::{CallContext, Touched};
 
-use super::quote::state;
 use super::{App, Error};
 use crate::domain::account::{Account, LayerKind, Snapshot};
 use crate::domain::engine::{AccountNeed, Cover, CoverLayer, CoveredMember};
@@ -48,7 +47,7 @@ pub(crate) struct Covers {
     pub(crate) person: PersonId,
     /// The segments.
     pub(crate) stretches: Vec<Stretch>,
-    /// Whether the policy is in force now.
+    /// Whether the policy pays for events on days of cover.
     pub(crate) in_force: bool,
     /// Today in the policy's zone.
     pub(crate) today: Date,
@@ -106,17 +105,18 @@ impl App {
         let facts = self.open_facts(context, row).await?;
         let (_, law) = self.plan_and_law(found.quote.plan_version_id)?;
         let now = self.clock.now();
-        let expires = Timestamp::from_micros(found.quote.expires_at);
-        let in_force = state(&found.policy.state, found.policy.activated_at, expires)?.at(now).is_in_force();
+        let living = self.living(&found, now)?;
+        // Time alone may have ended the cover before the worker writes it down.
+        let ends = living.cover_ends.map_or(row.ends_on, |ends| row.ends_on.min(ends)).max(row.starts_on);
         let member = CoveredMember {
             id: row.id,
             relation: row.relation,
             birth: facts.birth,
-            covered: range(row.starts_on, row.ends_on)?,
+            covered: range(row.starts_on, ends)?,
             continuous_since: row.continuous_from,
             pre_existing: facts.declared,
             layers: Vec::new(),
-            waiting_waived: false,
+            waiting_waived: row.waiting_waived == 1,
         };
         let stretch = |segment: &policy::SegmentRow| {
             let cover = cover_of(&found, segment, member.clone())?;
@@ -124,7 +124,7 @@ impl App {
         };
         let stretches = found.segments.iter().map(stretch).collect::<Result<_, _>>()?;
         let (policy, person, today) = (found.policy.id, row.person_id, law.zone.day_of(now));
-        Ok(Covers { policy, person, stretches, in_force, today })
+        Ok(Covers { policy, person, stretches, in_force: living.state.pays(), today })
     }
 
     /// The accounts of some needs as they stand now, or stood at an instant: stored where there is a row, otherwise as the

@@ -145,14 +145,15 @@ fn refused(error: PremiumError) -> Error {
 }
 
 fn family(breach: Option<&FamilyBreach>) -> Offer {
-    let (member, rule) = match breach {
-        Some(FamilyBreach::RelationNotInsured { member }) => (Some(*member), "RELATION_NOT_INSURED"),
-        Some(FamilyBreach::TooYoung { member }) => (Some(*member), "TOO_YOUNG"),
-        Some(FamilyBreach::TooOld { member }) => (Some(*member), "TOO_OLD"),
-        Some(FamilyBreach::TooManyOfRelation { .. }) => (None, "TOO_MANY_OF_RELATION"),
-        _ => (None, "FAMILY_SIZE"),
+    let member = match breach {
+        Some(
+            FamilyBreach::RelationNotInsured { member }
+            | FamilyBreach::TooYoung { member }
+            | FamilyBreach::TooOld { member },
+        ) => Some(*member),
+        _ => None,
     };
-    Offer::Family { member, rule }
+    Offer::Family { member, rule: breach.map_or("FAMILY_SIZE", FamilyBreach::rule) }
 }
 
 /// The premium as it is kept with the offer, each part with the person it is for.
@@ -161,11 +162,13 @@ fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
         person: who.person,
         gross: part.gross_minor,
         net: part.net_minor,
+        days: None,
     };
     let instalment = |due: &premium::Instalment| Instalment {
         number: due.number,
         due: due.due,
         amount: due.amount_minor(),
+        tax: due.tax_minor,
     };
     Premium {
         members: members.iter().zip(&premium.members).map(part).collect(),
@@ -174,6 +177,7 @@ fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
         net: premium.net_minor,
         tax: premium.tax_minor,
         total: premium.total_minor,
+        retained: 0,
         instalments: premium.instalments.iter().map(instalment).collect(),
     }
 }

@@ -5,6 +5,7 @@ use caremesh_db::Error as DbError;
 
 use crate::domain::account::Account;
 use crate::domain::ledger::LedgerRefusal;
+use crate::domain::life::ChangeRefusal;
 use crate::domain::policy::{PaymentRefusal, PurchaseRefusal};
 
 /// What went wrong.
@@ -63,6 +64,9 @@ pub enum Error {
     /// The payment reference was recorded before for something else.
     #[error("the payment reference was recorded before for something else")]
     ReferenceReused,
+    /// The policy cannot be changed so.
+    #[error("the policy cannot be changed so")]
+    Change(#[from] ChangeRefusal),
     /// The plan does not sell what is asked.
     #[error("the offer is refused: {0}")]
     Offer(Offer),

@@ -1,7 +1,7 @@
 //! The events this service tells: ids only. Names and message are the contract's register (`EventType`).
 
 use caremesh_db::NewEvent;
-use caremesh_kernel::{PersonId, PolicyId, PostingId, ReceiptId, Timestamp};
+use caremesh_kernel::{EndorsementId, PersonId, PolicyId, PostingId, ReceiptId, RefundId, Timestamp};
 use caremesh_proto::policy::v1::{Event, EventType};
 
 /// Something was posted on the ledger of a policy.
@@ -22,6 +22,21 @@ pub(crate) fn premium_received(key: &str, receipt: ReceiptId, now: Timestamp) ->
 /// A policy became active: its welcome message follows from this, once.
 pub(crate) fn policy_activated(policy: PolicyId, now: Timestamp) -> NewEvent {
     event(EventType::PolicyActivated, policy.to_string(), policy.to_string(), now, 2)
+}
+
+/// A policy was changed: what, stands in its endorsement.
+pub(crate) fn policy_endorsed(policy: PolicyId, endorsement: EndorsementId, now: Timestamp) -> NewEvent {
+    event(EventType::PolicyEndorsed, policy.to_string(), endorsement.to_string(), now, 0)
+}
+
+/// A policy ended: cancelled, lapsed, or its last term is over.
+pub(crate) fn policy_ended(policy: PolicyId, now: Timestamp) -> NewEvent {
+    event(EventType::PolicyEnded, policy.to_string(), policy.to_string(), now, 1)
+}
+
+/// Premium is to be given back.
+pub(crate) fn refund_decided(policy: PolicyId, refund: RefundId, now: Timestamp) -> NewEvent {
+    event(EventType::RefundDecided, policy.to_string(), refund.to_string(), now, 2)
 }
 
 /// A person was entered.

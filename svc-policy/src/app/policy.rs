@@ -4,12 +4,14 @@ use caremesh_db::keys::{Field, PersonKey};
 use caremesh_kernel::{
     Currency, Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, TermId, Timestamp,
 };
-use caremesh_kernel::{MemberId, PlanId, ReceiptId};
+use caremesh_kernel::{EndorsementId, MemberId, PlanId, ReceiptId, RefundId};
 
-use super::quote::state;
+use super::life::premium_of;
 use super::{App, Error};
+use crate::domain::life::{Amount, EndorsementKind};
 use crate::domain::plan::{Carrier, Relation};
 use crate::domain::policy::{PolicyState, Premium};
+use crate::store::life::{EndorsementRow, RefundRow};
 use crate::store::{Error as StoreError, policy, quote};
 
 /// A policy.
@@ -47,6 +49,40 @@ pub struct Policy {
     pub updated: Timestamp,
     /// Today in its zone.
     pub today: Date,
+    /// How it was changed, the first change first.
+    pub endorsements: Vec<Endorsement>,
+    /// What was given back.
+    pub refunds: Vec<Refund>,
+}
+
+/// A change of a policy.
+#[derive(Clone, Debug)]
+pub struct Endorsement {
+    /// Its id.
+    pub id: EndorsementId,
+    /// What it was.
+    pub kind: EndorsementKind,
+    /// From when it counts.
+    pub effective: Date,
+    /// Whom it was about.
+    pub member: Option<MemberId>,
+    /// What it added to the agreed premium, or took off.
+    pub change: Amount,
+    /// When it was made.
+    pub made: Timestamp,
+}
+
+/// Premium that is given back.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// Its id.
+    pub id: RefundId,
+    /// The change that it follows from.
+    pub endorsement: EndorsementId,
+    /// How much.
+    pub amount: Amount,
+    /// When it was decided.
+    pub created: Timestamp,
 }
 
 /// A policy year.
@@ -77,6 +113,8 @@ pub struct Member {
     pub cover: DateRange,
     /// Start of continuous cover.
     pub continuous_from: Date,
+    /// Why the cover ended before its time.
+    pub end_reason: Option<String>,
 }
 
 /// A premium that was received.
@@ -129,20 +167,21 @@ impl App {
         key: &PersonKey,
         now: Timestamp,
     ) -> Result<Policy, Error> {
-        let policy::Found { policy: row, quote, terms, segments, members, receipts } = found;
-        let (plan, law) = self.plan_and_law(quote.plan_version_id)?;
-        let expires = Timestamp::from_micros(quote.expires_at);
+        let (plan, law) = self.plan_and_law(found.quote.plan_version_id)?;
+        let (living, premium) = (self.living(&found, now)?, premium_of(&found)?);
+        let endorsements = found.endorsements.iter().map(endorsement).collect::<Result<_, _>>()?;
+        let policy::Found { policy: row, quote, terms, segments, members, receipts, refunds, .. } = found;
         let currency = row.currency;
         Ok(Policy {
             id: row.id,
-            state: state(&row.state, row.activated_at, expires)?.at(now),
+            state: living.state,
             plan: row.plan_id,
             policyholder: row.policyholder,
             zone: row.zone,
             currency,
             terms: terms.iter().map(|row| term(row, &segments, currency)).collect::<Result<_, _>>()?,
             members: members.iter().map(member).collect::<Result<_, _>>()?,
-            premium: quote::premium(&quote.premium)?,
+            premium,
             receipts: receipts.iter().map(|row| receipt(key, currency, row)).collect::<Result<_, _>>()?,
             carriers: plan.carriers.clone(),
             quote: quote.id,
@@ -150,6 +189,8 @@ impl App {
             created: Timestamp::from_micros(row.created_at),
             updated: Timestamp::from_micros(row.updated_at),
             today: law.zone.day_of(now),
+            endorsements,
+            refunds: refunds.iter().map(refund).collect(),
         })
     }
 }
@@ -176,7 +217,28 @@ fn member(row: &policy::MemberRow) -> Result<Member, Error> {
         relation: row.relation,
         cover: range(row.starts_on, row.ends_on)?,
         continuous_from: row.continuous_from,
+        end_reason: row.end_reason.clone(),
     })
+}
+
+fn endorsement(row: &EndorsementRow) -> Result<Endorsement, Error> {
+    Ok(Endorsement {
+        id: row.id,
+        kind: EndorsementKind::of(&row.kind).ok_or(StoreError::Corrupt("endorsement.kind"))?,
+        effective: row.effective_on,
+        member: row.member_id,
+        change: Amount { net: row.net, tax: row.tax },
+        made: Timestamp::from_micros(row.made_at),
+    })
+}
+
+fn refund(row: &RefundRow) -> Refund {
+    Refund {
+        id: row.id,
+        endorsement: row.endorsement_id,
+        amount: Amount { net: row.net, tax: row.tax },
+        created: Timestamp::from_micros(row.created_at),
+    }
 }
 
 fn range(start: Date, end: Date) -> Result<DateRange, Error> {

@@ -11,11 +11,12 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::family::MemberFacts;
+use super::life::acts_on;
 use super::policy::Policy;
 use super::quote::of_row;
 use super::{App, Error, Once, events};
 use crate::domain::policy::{NewPolicy, QuoteMember, purchase};
-use crate::store::{Scope, policy, quote};
+use crate::store::{Scope, life, policy, quote};
 
 /// Tries of a purchase that met a payment of the same quote.
 const TRIES: u32 = 5;
@@ -114,10 +115,12 @@ where
     let bought = purchase(&offer, plan.term_months, paid, tx.now())?;
     let row = policy_row(&found.quote, plan, law.zone.name(), &bought, tx.now());
     let members = member_rows(&bought, &prepared.facts);
-    let mut batch = quote::advance(&found.quote, Some(bought.id));
-    batch.append(policy::insert(tx.kind(), &row, &bought.term, &found.quote, &members));
     tell(tx, &offer, &bought);
-    let whole = in_memory(row, found, &bought, members);
+    let mut whole = in_memory(row, found, &bought, members);
+    whole.policy.acts_on = acts_on(&whole, law)?;
+    let mut batch = quote::advance(&whole.quote, Some(bought.id));
+    batch.append(policy::insert(tx.kind(), &whole.policy, &bought.term, &whole.quote, &whole.members));
+    batch.append(life::remember(&whole)?);
     let answer = app.policy(whole, &prepared.key, tx.now())?;
     let answered = once.answered(bought.id, 1, &answer);
     tx.answer(&answered)?;
@@ -155,6 +158,8 @@ fn policy_row(
         currency: offer.currency,
         lead_carrier: lead.map(|carrier| carrier.insurer.to_string()).unwrap_or_default(),
         activated_at: bought.activated.then(|| now.as_micros()),
+        ended_on: None,
+        acts_on: None,
         version: 1,
         created_at: now.as_micros(),
         updated_at: now.as_micros(),
@@ -172,6 +177,8 @@ fn member_rows(bought: &NewPolicy, facts: &[String]) -> Vec<policy::MemberRow> {
             starts_on: member.cover.start(),
             ends_on: member.cover.end(),
             continuous_from: member.continuous_from,
+            end_reason: None,
+            waiting_waived: 0,
             facts_sealed: sealed.clone(),
         }
     };
@@ -192,6 +199,7 @@ fn in_memory(
         starts_on: start,
         ends_on: end,
         state: "OPEN".to_owned(),
+        premium: None,
     };
     let segment = policy::SegmentRow {
         term_id: bought.term.id,
@@ -201,7 +209,16 @@ fn in_memory(
         sum_insured: found.quote.sum_insured,
     };
     let (quote, receipts) = (found.quote, found.receipts);
-    policy::Found { policy: row, quote, terms: vec![term], segments: vec![segment], members, receipts }
+    policy::Found {
+        policy: row,
+        quote,
+        terms: vec![term],
+        segments: vec![segment],
+        members,
+        receipts,
+        endorsements: Vec::new(),
+        refunds: Vec::new(),
+    }
 }
 
 /// A payment of this quote, or the same purchase through another node, was faster: look again.

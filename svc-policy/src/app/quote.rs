@@ -1,6 +1,6 @@
 //! A stored quote as the rules see it: what the use cases from offer to cover share.
 
-use caremesh_kernel::{Money, QuoteId, Timestamp};
+use caremesh_kernel::{Date, Money, QuoteId, Timestamp};
 use caremesh_mesh::CallContext;
 
 use super::{App, Error};
@@ -51,15 +51,23 @@ pub(crate) fn of_row(row: &quote::Row, members: Vec<QuoteMember>) -> Result<Quot
 
 /// State of the policy that a quote became.
 pub(crate) fn policy_state(quote: &quote::Row, row: &quote::StateRow) -> Result<PolicyState, Error> {
-    state(&row.state, row.activated_at, Timestamp::from_micros(quote.expires_at))
+    state(&row.state, row.activated_at, row.ended_on, Timestamp::from_micros(quote.expires_at))
 }
 
 /// A state out of its columns.
-pub(crate) fn state(name: &str, activated: Option<i64>, expires: Timestamp) -> Result<PolicyState, Error> {
-    match (name, activated) {
-        ("PENDING_PAYMENT", _) => Ok(PolicyState::PendingPayment { expires }),
-        ("ACTIVE", Some(since)) => Ok(PolicyState::Active { since: Timestamp::from_micros(since) }),
-        ("EXPIRED_QUOTE", _) => Ok(PolicyState::ExpiredQuote),
+pub(crate) fn state(
+    name: &str,
+    activated: Option<i64>,
+    ended: Option<Date>,
+    expires: Timestamp,
+) -> Result<PolicyState, Error> {
+    match (name, activated.map(Timestamp::from_micros), ended) {
+        ("PENDING_PAYMENT", ..) => Ok(PolicyState::PendingPayment { expires }),
+        ("ACTIVE", Some(since), _) => Ok(PolicyState::Active { since }),
+        ("LAPSED", Some(since), Some(on)) => Ok(PolicyState::Lapsed { since, on }),
+        ("CANCELLED", Some(since), Some(on)) => Ok(PolicyState::Cancelled { since, on }),
+        ("EXPIRED", Some(since), Some(on)) => Ok(PolicyState::Expired { since, on }),
+        ("EXPIRED_QUOTE", ..) => Ok(PolicyState::ExpiredQuote),
         _ => Err(crate::store::Error::Corrupt("policy.state").into()),
     }
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use caremesh_db::keys::PersonKey;
-use caremesh_db::{Answered, Error as DbError, Replay, Tx};
-use caremesh_kernel::{Money, PolicyId, QuoteId, Timestamp};
+use caremesh_db::{Answered, Batch, Error as DbError, Replay, Tx};
+use caremesh_kernel::{Date, Money, PolicyId, QuoteId, Timestamp};
 use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
+use super::change::{Draft, kept, same_version};
+use super::life::{acts_on, clocks};
 use super::policy::{PremiumReceipt, receipt, reference_field};
 use super::quote::{of_row, policy_state};
 use super::{App, Error, Once, events};
+use crate::domain::life::{Amount, EndorsementKind, Standing, standing};
 use crate::domain::policy::{self as cover, Payment, receive};
 use crate::store::{Scope, policy, quote};
 
@@ -63,7 +66,7 @@ where
         amount: input.amount,
         received: input.received,
     };
-    let booking = Arc::new(Booking { once, input, payment, key, scope });
+    let booking = Arc::new(Booking { app: app.clone(), once, input, payment, key, scope });
     let mut outcome = Err(Error::Stale);
     for _ in 0..TRIES {
         outcome = try_once(app, context, &booking).await;
@@ -75,6 +78,7 @@ where
 }
 
 struct Booking<R, T> {
+    app: App,
     once: Once<R, Booked, T>,
     input: Input,
     payment: Payment,
@@ -111,11 +115,35 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         if let Some((quote, amount)) = quote::quote_of_reference(tx, &self.payment.reference).await? {
             return self.again(tx, &found, quote, amount);
         }
-        let offer = of_row(&found.quote, Vec::new())?;
+        let mut offer = of_row(&found.quote, Vec::new())?;
+        if let Some(agreed) = found.policy_state.as_ref().and_then(|row| row.premium.as_deref()) {
+            offer.premium = quote::premium(agreed)?;
+        }
         let state = found.policy_state.as_ref().map(|row| policy_state(&found.quote, row)).transpose()?;
         let paid = u32::try_from(found.receipts.len()).unwrap_or(u32::MAX);
+        self.in_time(&offer, paid, state)?;
         let booked = receive(&offer, paid, state, &self.payment, tx.now())?;
         self.book(tx, &found, &booked).await
+    }
+
+    /// A payment of a later instalment is judged by the day on which the money came, whoever books first, it or the lapse.
+    fn in_time(
+        &self,
+        offer: &cover::Quote,
+        paid: u32,
+        state: Option<cover::PolicyState>,
+    ) -> Result<(), Error> {
+        let due = offer.premium.instalments.get(paid as usize).filter(|_| paid > 0);
+        let running =
+            matches!(state, Some(cover::PolicyState::Active { .. } | cover::PolicyState::Lapsed { .. }));
+        let Some(due) = due.filter(|_| running) else { return Ok(()) };
+        let (plan, law) = self.app.plan_and_law(offer.plan_version)?;
+        let end = plan.term_from(offer.start).end();
+        let day = law.zone.day_of(self.input.received);
+        match standing(Some(due.due), end, clocks(law), day) {
+            Standing::Lapsed { .. } => Err(cover::PaymentRefusal::Lapsed.into()),
+            Standing::InForce | Standing::InGrace { .. } | Standing::TermOver { .. } => Ok(()),
+        }
     }
 
     /// The same payment reported again by another request is the receipt it made; anything else is another payment under
@@ -161,8 +189,8 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         let mut batch = quote::advance(&found.quote, None);
         batch.append(quote::insert_receipt(tx.kind(), &row));
         let activated = booked.activates.and(found.quote.policy_id);
-        if let (Some(policy), Some(state)) = (activated, &found.policy_state) {
-            batch.append(policy::activate(policy, state.version, tx.now().as_micros()));
+        if let Some(policy) = found.quote.policy_id {
+            batch.append(self.on_policy(tx, policy, &row, booked.activates).await?);
         }
         let key = found.quote.policy_id.map_or(found.quote.id.to_string(), |policy| policy.to_string());
         let told = activated.map(|policy| events::policy_activated(policy, tx.now()));
@@ -174,17 +202,53 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         Ok(answered)
     }
 
+    /// What a payment changes on the policy that it is for: a new version, its next day to act, and its state.
+    async fn on_policy(
+        &self,
+        tx: &Tx,
+        id: PolicyId,
+        row: &quote::ReceiptRow,
+        activates: Option<cover::PolicyState>,
+    ) -> Result<Batch, Error> {
+        let before = policy::find(tx, tx.kind(), &Scope::any(), id).await?.ok_or(Error::NotFound)?;
+        let (_, law) = self.app.plan_and_law(before.quote.plan_version_id)?;
+        let mut draft = Draft::new(&before, tx.now())?;
+        draft.next.receipts.push(row.clone());
+        if let Some(state) = activates {
+            draft.state(state);
+        } else if before.policy.state == "LAPSED" {
+            reinstate(&mut draft, law.zone.day_of(self.input.received))?;
+        }
+        draft.next.policy.acts_on = acts_on(&draft.next, law)?;
+        kept(tx, &before, &draft)
+    }
+
     fn answered(&self, found: &quote::Found, row: &quote::ReceiptRow) -> Result<Answered<T>, Error> {
         let receipt = receipt(&self.key, found.quote.currency, row)?;
         Ok(self.once.answered(row.id, 1, &Booked { receipt, policy: found.quote.policy_id }))
     }
 }
 
+/// The money came in time, and only its booking after the lapse: the lapse is taken back, and no day is left uncovered.
+fn reinstate(draft: &mut Draft, on: Date) -> Result<(), Error> {
+    let since = draft.next.policy.activated_at.map(Timestamp::from_micros);
+    draft.state(cover::PolicyState::Active { since: since.ok_or(Error::NotFound)? });
+    draft.terms("OPEN");
+    let end = draft.books.term.end();
+    for member in draft.next.members.iter_mut().filter(|row| row.end_reason.as_deref() == Some("LAPSED")) {
+        (member.ends_on, member.end_reason) = (end, None);
+    }
+    draft.endorse(EndorsementKind::Reinstate, (on, None), Amount::default(), Amount::default());
+    Ok(())
+}
+
 /// The purchase of this quote, or the same payment through another node, was faster: look again.
 fn met_another(error: DbError) -> Error {
     match error {
         DbError::Stale { statement: "quote" | "policy", .. } => Error::Stale,
-        DbError::Duplicate { constraint } if constraint.contains("receipt") => Error::Stale,
+        DbError::Duplicate { constraint } if constraint.contains("receipt") || same_version(&constraint) => {
+            Error::Stale
+        }
         other => other.into(),
     }
 }

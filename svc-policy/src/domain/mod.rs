@@ -6,6 +6,7 @@ pub mod account;
 pub mod eligibility;
 pub mod engine;
 pub mod ledger;
+pub mod life;
 pub mod opening;
 pub mod person;
 pub mod plan;

@@ -13,7 +13,9 @@ use tonic::Status;
 use super::convert::benefit::account_balance;
 use crate::app::{Error, Offer};
 use crate::domain::account::Account;
+use crate::domain::eligibility::FamilyBreach;
 use crate::domain::ledger::LedgerRefusal;
+use crate::domain::life::ChangeRefusal;
 use crate::domain::policy::{PaymentRefusal, PurchaseRefusal};
 
 /// After which time a shed or overtaken caller may come back.
@@ -48,6 +50,7 @@ pub(super) fn refusal(error: Error) -> Refusal {
         Error::Payment(refusal) => payment(refusal),
         Error::ReferenceReused => Refusal::new(Policy::PaymentReferenceReused),
         Error::Offer(refusal) => offer(&refusal),
+        Error::Change(refusal) => change(&refusal),
         Error::Line { line, field, rule } => {
             Refusal::new(Policy::LinesInvalid).field_explained(line_path(line, field), "lines.rule", rule)
         }
@@ -161,9 +164,29 @@ fn payment(refusal: PaymentRefusal) -> Refusal {
         PaymentRefusal::NotWhatIsDue { due } => {
             Refusal::new(PolicyReason::PaymentAmountMismatch).metadata("due_minor", due.to_string())
         }
+        PaymentRefusal::Lapsed => Refusal::new(PolicyReason::PolicyLapsed),
         PaymentRefusal::Expired => Refusal::new(PolicyReason::QuoteExpired),
         PaymentRefusal::InTheFuture => {
             Refusal::new(CommonReason::FieldInvalid).field("receive_time", "timestamp.not_in_future")
+        }
+    }
+}
+
+fn change(refusal: &ChangeRefusal) -> Refusal {
+    use PolicyReason as Policy;
+    match refusal {
+        ChangeRefusal::NotInForce => Refusal::new(Policy::PolicyNotInForce),
+        ChangeRefusal::Day => Refusal::new(Policy::EffectiveDateNotAllowed),
+        ChangeRefusal::FreeLookOver => Refusal::new(Policy::FreeLookOver),
+        ChangeRefusal::AlreadyMember => Refusal::new(Policy::MemberAlreadyCovered),
+        ChangeRefusal::NotCovered => Refusal::new(Policy::MemberNotCovered),
+        ChangeRefusal::Family(breaches) => {
+            let rule = breaches.first().map_or("NO_RATE", FamilyBreach::rule);
+            Refusal::new(Policy::FamilyNotAllowed).precondition(
+                rule,
+                "members".to_owned(),
+                "The plan's family rules forbid it.",
+            )
         }
     }
 }

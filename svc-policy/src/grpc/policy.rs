@@ -3,16 +3,18 @@
 use caremesh_mesh::{accept, wire};
 use caremesh_proto::policy::v1::policy_service_server::PolicyService;
 use caremesh_proto::policy::v1::{
-    CreateQuoteRequest, CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest,
-    GetQuoteResponse, ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest,
-    PurchasePolicyResponse, RecordPremiumPaymentRequest, RecordPremiumPaymentResponse,
+    AddMemberRequest, AddMemberResponse, CancelPolicyRequest, CancelPolicyResponse, CreateQuoteRequest,
+    CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest, GetQuoteResponse,
+    ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest, PurchasePolicyResponse,
+    RecordPremiumPaymentRequest, RecordPremiumPaymentResponse, RemoveMemberRequest, RemoveMemberResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::convert::policy as convert;
 use super::{Door, error};
 use crate::app::{
-    Once, create_quote, get_policy, get_quote, list_policies, purchase_policy, record_premium_payment,
+    Once, add_member, cancel_policy, create_quote, get_policy, get_quote, list_policies, purchase_policy,
+    record_premium_payment, remove_member,
 };
 
 #[tonic::async_trait]
@@ -81,9 +83,55 @@ impl PolicyService for Door {
     ) -> Result<Response<GetPolicyResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("policy_id", &request.policy_id).map_err(error::violation)?;
-        let policy =
-            get_policy::run(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
+        let as_of = wire::optional_timestamp("as_of", request.as_of).map_err(error::violation)?;
+        let policy = get_policy::run(&self.app, &context, id, as_of).await;
+        let policy = policy.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(GetPolicyResponse { policy: Some(convert::policy(&policy)) }))
+    }
+
+    async fn cancel_policy(
+        &self,
+        request: Request<CancelPolicyRequest>,
+    ) -> Result<Response<CancelPolicyResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::cancellation(request.clone()).map_err(error::violation)?;
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |policy| CancelPolicyResponse { policy: Some(convert::policy(policy)) },
+        };
+        let answer = cancel_policy::run(&self.app, &context, once, input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<AddMemberRequest>,
+    ) -> Result<Response<AddMemberResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::addition(request.clone()).map_err(error::violation)?;
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |policy| AddMemberResponse { policy: Some(convert::policy(policy)) },
+        };
+        let answer = add_member::run(&self.app, &context, once, input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<RemoveMemberRequest>,
+    ) -> Result<Response<RemoveMemberResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::removal(request.clone()).map_err(error::violation)?;
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |policy| RemoveMemberResponse { policy: Some(convert::policy(policy)) },
+        };
+        let answer = remove_member::run(&self.app, &context, once, input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
     async fn list_policies(

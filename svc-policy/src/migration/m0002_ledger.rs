@@ -17,7 +17,11 @@ impl MigrationName for Ledger {
 impl MigrationTrait for Ledger {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         super::run(manager, TABLES).await?;
-        super::run(manager, &append_only(manager.get_database_backend())).await
+        let backend = manager.get_database_backend();
+        if backend == DbBackend::Postgres {
+            super::run(manager, REFUSE_FUNCTION).await?;
+        }
+        super::run(manager, &append_only(backend, &JOURNAL)).await
     }
 }
 
@@ -155,17 +159,13 @@ CREATE TABLE posting_queue (
 
 const JOURNAL: [&str; 3] = ["posting", "posting_line", "posting_leg"];
 
-/// Triggers that refuse to change or remove a line of the journal, whoever asks.
-fn append_only(backend: DbBackend) -> String {
-    let triggers = JOURNAL.iter().map(|table| match backend {
+/// Triggers that refuse to change or remove a row of these tables, whoever asks.
+pub(super) fn append_only(backend: DbBackend, tables: &[&str]) -> String {
+    let triggers = tables.iter().map(|table| match backend {
         DbBackend::Postgres => postgres_trigger(table),
         _ => format!("{}\n--;\n{}", sqlite_trigger(table, "UPDATE"), sqlite_trigger(table, "DELETE")),
     });
-    let triggers = triggers.collect::<Vec<_>>().join("\n--;\n");
-    match backend {
-        DbBackend::Postgres => format!("{REFUSE_FUNCTION}\n--;\n{triggers}"),
-        _ => triggers,
-    }
+    triggers.collect::<Vec<_>>().join("\n--;\n")
 }
 
 const REFUSE_FUNCTION: &str = r"

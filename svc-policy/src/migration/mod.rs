@@ -4,6 +4,7 @@
 mod m0001_cover;
 mod m0002_ledger;
 mod m0003_openings;
+mod m0004_life;
 
 use sea_orm_migration::prelude::*;
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0001_cover::Cover));
         all.push(Box::new(m0002_ledger::Ledger));
         all.push(Box::new(m0003_openings::Openings));
+        all.push(Box::new(m0004_life::Life));
         all
     }
 }

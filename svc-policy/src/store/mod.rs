@@ -4,6 +4,7 @@
 pub(crate) mod access;
 mod error;
 pub mod ledger;
+pub(crate) mod life;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod policy;

@@ -7,6 +7,7 @@ use caremesh_kernel::{Currency, Date, MemberId, PersonId, PlanId, PlanVersionId,
 use sea_orm::{ConnectionTrait, Value};
 use serde::{Deserialize, Serialize};
 
+use super::life::{self, EndorsementRow, RefundRow};
 use super::quote::{self, ReceiptRow};
 use super::scope::{self, Scope};
 use super::sql::Column::{Number, Text};
@@ -26,13 +27,17 @@ pub(crate) struct Row {
     pub(crate) currency: Currency,
     pub(crate) lead_carrier: String,
     pub(crate) activated_at: Option<i64>,
+    /// First day without cover, of a policy that has ended.
+    pub(crate) ended_on: Option<Date>,
+    /// The day on which time may change it: the worker looks at it then.
+    pub(crate) acts_on: Option<Date>,
     pub(crate) version: i64,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }
 
 /// A row of `policy_term`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TermRow {
     pub(crate) id: TermId,
     pub(crate) policy_id: PolicyId,
@@ -40,10 +45,12 @@ pub(crate) struct TermRow {
     pub(crate) starts_on: Date,
     pub(crate) ends_on: Date,
     pub(crate) state: String,
+    /// The premium as it is agreed by now, as JSON text; that of the quote while nothing has changed it.
+    pub(crate) premium: Option<String>,
 }
 
 /// A row of `term_segment`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SegmentRow {
     pub(crate) term_id: TermId,
     pub(crate) starts_on: Date,
@@ -53,7 +60,7 @@ pub(crate) struct SegmentRow {
 }
 
 /// A row of `member`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberRow {
     pub(crate) id: MemberId,
     pub(crate) policy_id: PolicyId,
@@ -63,6 +70,10 @@ pub(crate) struct MemberRow {
     pub(crate) starts_on: Date,
     pub(crate) ends_on: Date,
     pub(crate) continuous_from: Date,
+    /// Why the cover ended before its time.
+    pub(crate) end_reason: Option<String>,
+    /// 1: waiting periods are waived.
+    pub(crate) waiting_waived: i64,
     /// Hexadecimal text: day of birth and declared conditions.
     pub(crate) facts_sealed: String,
 }
@@ -76,6 +87,8 @@ pub(crate) struct Found {
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) members: Vec<MemberRow>,
     pub(crate) receipts: Vec<ReceiptRow>,
+    pub(crate) endorsements: Vec<EndorsementRow>,
+    pub(crate) refunds: Vec<RefundRow>,
 }
 
 /// Ids of the scope's policies after a cursor, newest first: at most `limit`, and of one person if one is named.
@@ -139,6 +152,8 @@ struct Rows {
     segments: Vec<SegmentRow>,
     members: Vec<MemberRow>,
     receipts: Vec<ReceiptRow>,
+    endorsements: Vec<EndorsementRow>,
+    refunds: Vec<RefundRow>,
 }
 
 impl Rows {
@@ -150,6 +165,8 @@ impl Rows {
             "segment" => self.segments.push(parse(body)?),
             "member" => self.members.push(parse(body)?),
             "receipt" => self.receipts.push(parse(body)?),
+            "endorsement" => self.endorsements.push(parse(body)?),
+            "refund" => self.refunds.push(parse(body)?),
             _ => return Err(Error::Corrupt("an unknown arm of a statement")),
         }
         Ok(())
@@ -171,11 +188,17 @@ impl Rows {
         let mut receipts: Vec<ReceiptRow> =
             self.receipts.iter().filter(|row| row.quote_id == quote.id).cloned().collect();
         receipts.sort_by_key(|row| row.number);
-        Some(Ok(Found { policy, quote, terms, segments, members, receipts }))
+        let mut endorsements: Vec<EndorsementRow> =
+            self.endorsements.iter().filter(|row| row.policy_id == id).cloned().collect();
+        endorsements.sort_by_key(|row| row.number);
+        let mut refunds: Vec<RefundRow> =
+            self.refunds.iter().filter(|row| row.policy_id == id).cloned().collect();
+        refunds.sort_by_key(|row| (row.created_at, row.id));
+        Some(Ok(Found { policy, quote, terms, segments, members, receipts, endorsements, refunds }))
     }
 }
 
-/// The policy of a member, with that member alone and without receipts, when the scope holds the member.
+/// The policy of a member, with that member alone and without what happened since, when the scope holds the member.
 pub(crate) async fn find_by_member<C: ConnectionTrait>(
     c: &C,
     kind: Kind,
@@ -196,7 +219,10 @@ pub(crate) async fn find_by_member<C: ConnectionTrait>(
 
 fn find_sql(kind: Kind) -> String {
     let wanted = list(kind, "$1", "r", &[Text("id")]);
-    arms(kind, &format!("SELECT p.* FROM {wanted} JOIN policy p ON p.id = r.id WHERE {}", scope::policy(2)))
+    whole_arms(
+        kind,
+        &format!("SELECT p.* FROM {wanted} JOIN policy p ON p.id = r.id WHERE {}", scope::policy(2)),
+    )
 }
 
 fn member_sql(kind: Kind) -> String {
@@ -206,11 +232,14 @@ fn member_sql(kind: Kind) -> String {
     );
     let member = member_object(kind);
     format!(
-        "{} UNION ALL SELECT 'member', {member} FROM member m JOIN seen p ON m.id = $1",
-        terms(kind, &seen)
+        "{} UNION ALL SELECT 'member', {member} FROM member m JOIN seen p ON m.id = $1 UNION ALL \
+         SELECT 'receipt', {receipt} FROM receipt e JOIN seen p ON p.quote_id = e.quote_id",
+        terms(kind, &seen),
+        receipt = quote::receipt_object(kind),
     )
 }
 
+/// What cover and standing need of the policies that `seen` selects.
 fn arms(kind: Kind, seen: &str) -> String {
     format!(
         "{} UNION ALL SELECT 'member', {member} FROM member m JOIN seen p ON p.id = m.policy_id UNION ALL \
@@ -237,6 +266,18 @@ fn terms(kind: Kind, seen: &str) -> String {
     )
 }
 
+/// The same with what happened to them since.
+fn whole_arms(kind: Kind, seen: &str) -> String {
+    format!(
+        "{arms} UNION ALL \
+         SELECT 'endorsement', {endorsement} FROM endorsement n JOIN seen p ON p.id = n.policy_id UNION ALL \
+         SELECT 'refund', {refund} FROM refund f JOIN seen p ON p.id = f.policy_id",
+        arms = arms(kind, seen),
+        endorsement = life::endorsement_object(kind),
+        refund = life::refund_object(kind),
+    )
+}
+
 pub(super) fn policy_object(kind: Kind) -> String {
     let columns = [
         ("id", "p.id"),
@@ -248,6 +289,8 @@ pub(super) fn policy_object(kind: Kind) -> String {
         ("currency", "p.currency"),
         ("lead_carrier", "p.lead_carrier"),
         ("activated_at", "p.activated_at"),
+        ("ended_on", "p.ended_on"),
+        ("acts_on", "p.acts_on"),
         ("version", "p.version"),
         ("created_at", "p.created_at"),
         ("updated_at", "p.updated_at"),
@@ -263,6 +306,7 @@ pub(super) fn term_object(kind: Kind) -> String {
         ("starts_on", "t.starts_on"),
         ("ends_on", "t.ends_on"),
         ("state", "t.state"),
+        ("premium", "t.premium"),
     ];
     object(kind, &columns)
 }
@@ -289,6 +333,8 @@ pub(super) fn member_object(kind: Kind) -> String {
         ("starts_on", "m.starts_on"),
         ("ends_on", "m.ends_on"),
         ("continuous_from", "m.continuous_from"),
+        ("end_reason", "m.end_reason"),
+        ("waiting_waived", "m.waiting_waived"),
         ("facts_sealed", sealed.as_str()),
     ];
     object(kind, &columns)
@@ -324,7 +370,7 @@ pub(crate) fn insert(
 }
 
 const INSERT_POLICY: &str = "INSERT INTO policy (id, quote_id, plan_id, policyholder, state, zone, currency, lead_carrier, \
-     activated_at, version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)";
+     activated_at, version, created_at, updated_at, acts_on) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)";
 
 fn policy_values(policy: &Row) -> Vec<Value> {
     vec![
@@ -339,10 +385,11 @@ fn policy_values(policy: &Row) -> Vec<Value> {
         policy.activated_at.into(),
         policy.version.into(),
         policy.created_at.into(),
+        policy.acts_on.map(|day| day.to_string()).into(),
     ]
 }
 
-fn insert_members(kind: Kind) -> String {
+pub(super) fn insert_members(kind: Kind) -> String {
     let columns = [
         Text("id"),
         Text("policy_id"),
@@ -352,21 +399,15 @@ fn insert_members(kind: Kind) -> String {
         Text("starts_on"),
         Text("ends_on"),
         Text("continuous_from"),
+        Text("end_reason"),
+        Number("waiting_waived"),
         Text("facts_sealed"),
     ];
     format!(
         "INSERT INTO member (id, policy_id, position, person_id, relation, starts_on, ends_on, continuous_from, \
-         facts_sealed) SELECT id, policy_id, position, person_id, relation, starts_on, ends_on, continuous_from, {} FROM {}",
+         end_reason, waiting_waived, facts_sealed) SELECT id, policy_id, position, person_id, relation, starts_on, ends_on, \
+         continuous_from, end_reason, waiting_waived, {} FROM {}",
         bytes_of(kind, "facts_sealed"),
         list(kind, "$1", "r", &columns)
     )
-}
-
-/// The policy becomes active, when it is still at the version that was read.
-pub(crate) fn activate(id: PolicyId, version: i64, at: i64) -> Batch {
-    let mut batch = Batch::new();
-    let sql = "UPDATE policy SET state = 'ACTIVE', activated_at = $3, version = version + 1, updated_at = $3 \
-         WHERE id = $1 AND version = $2";
-    batch.push("policy", sql, vec![id.to_string().into(), version.into(), at.into()], Expect::Rows(1));
-    batch
 }

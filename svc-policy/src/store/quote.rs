@@ -69,7 +69,9 @@ pub(crate) struct Found {
 pub(crate) struct StateRow {
     pub(crate) state: String,
     pub(crate) activated_at: Option<i64>,
-    pub(crate) version: i64,
+    pub(crate) ended_on: Option<Date>,
+    /// The premium as it is agreed by now, when the policy has changed it.
+    pub(crate) premium: Option<String>,
 }
 
 /// The quote when the scope holds it, in one statement.
@@ -107,7 +109,15 @@ fn find_sql(kind: Kind) -> String {
         receipt = receipt_object(kind),
         policy = object(
             kind,
-            &[("state", "p.state"), ("activated_at", "p.activated_at"), ("version", "p.version")]
+            &[
+                ("state", "p.state"),
+                ("activated_at", "p.activated_at"),
+                ("ended_on", "p.ended_on"),
+                (
+                    "premium",
+                    "(SELECT t.premium FROM policy_term t WHERE t.policy_id = p.id AND t.number = 1)"
+                )
+            ]
         ),
     )
 }

@@ -1,5 +1,5 @@
 //! What svc-policy does without being called: telling its outbox, sealing its audit trail, sweeping expired holds and old
-//! idempotency rows. Each part may be repeated and may run on several replicas.
+//! idempotency rows, writing down what time did to policies. Each part may be repeated and may run on several replicas.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::{CallContext, Deadline, Lifecycle};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, sweep_holds};
+use crate::app::{App, age_policies, sweep_holds};
 
 /// Time that one round of sweeping may take.
 const ROUND: Duration = Duration::from_secs(30);
@@ -59,6 +59,9 @@ async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: Cancellat
         };
         if let Err(error) = sweep_holds::run(&app, &context("sweep_holds")).await {
             tracing::warn!(error = %error, "expired holds could not be swept; trying again");
+        }
+        if let Err(error) = age_policies::run(&app, &context("age_policies")).await {
+            tracing::warn!(error = %error, "policies could not be aged; trying again");
         }
         if let Err(error) = app.db.purge_idempotency(&context("purge_idempotency"), PURGED).await {
             tracing::warn!(error = %error, "old request ids could not be removed; trying again");

@@ -150,6 +150,12 @@ impl World {
         try_start(&self.mesh, &self.config, &self.clock, &self.life).await.map(drop)
     }
 
+    /// Starts a replica whose worker sweeps all the time, until the test ends.
+    pub(crate) async fn start_sweeping(&self) {
+        let config = Config { sweep_ms: 100, ..self.config.clone() };
+        try_start(&self.mesh, &config, &self.clock, &self.life).await.map(drop).expect("a replica");
+    }
+
     /// Changes the database behind the service's back.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use sea_orm::ConnectionTrait as _;

@@ -5,6 +5,7 @@ mod contract;
 mod denials;
 mod faults;
 mod ledger;
+mod life;
 mod persons;
 mod purchase;
 mod races;

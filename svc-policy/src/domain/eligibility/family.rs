@@ -41,6 +41,20 @@ pub enum FamilyBreach {
     },
 }
 
+impl FamilyBreach {
+    /// The rule's short name, as callers are told it.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::RelationNotInsured { .. } => "RELATION_NOT_INSURED",
+            Self::TooYoung { .. } => "TOO_YOUNG",
+            Self::TooOld { .. } => "TOO_OLD",
+            Self::TooManyOfRelation { .. } => "TOO_MANY_OF_RELATION",
+            Self::TooFewMembers { .. } | Self::TooManyMembers { .. } => "FAMILY_SIZE",
+        }
+    }
+}
+
 /// Every rule that the family breaks on the day its cover starts; none if it may be insured.
 #[must_use]
 pub fn family_breaches(rules: &FamilyRules, members: &[(Relation, Date)], start: Date) -> Vec<FamilyBreach> {

@@ -9,7 +9,7 @@ use super::capture::capture;
 use super::expire::expire;
 use super::grant::{grant, restore};
 use super::hold::hold;
-use super::release::release;
+use super::release::{release, release_rest};
 use super::reverse::reverse;
 use super::types::{Action, CoverState, Draw, LineKey, LineKind, Movement, Posting, Term, TermState};
 use crate::domain::account::Grant;
@@ -43,6 +43,26 @@ pub fn decide(mut book: Book, term: &Term, posting: &Posting) -> Result<Decision
 pub fn sweep(mut book: Book, posting: &Posting) -> Result<Decision, LedgerRefusal> {
     book.begin(&posting.event);
     expire(&mut book, posting.now)?;
+    Ok(book.close())
+}
+
+/// Gives back what one hold keeps, because the cover that it was for has ended: what svc-policy itself does when a policy
+/// or a membership ends. No hold of any service outlives its cover.
+///
+/// # Errors
+/// [`LedgerRefusal::HoldUnknown`], or [`LedgerRefusal::Malformed`] when a balance would leave its range.
+pub fn withdraw(mut book: Book, posting: &Posting, hold: HoldId) -> Result<Decision, LedgerRefusal> {
+    book.begin(&posting.event);
+    expire(&mut book, posting.now)?;
+    book.enter(0);
+    book.guard(LineKey {
+        movement: 0,
+        line: 0,
+        revision: posting.revision,
+        kind: LineKind::Release,
+        part: 0,
+    })?;
+    release_rest(&mut book, hold)?;
     Ok(book.close())
 }
 

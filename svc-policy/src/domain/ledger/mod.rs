@@ -14,7 +14,7 @@ mod reverse;
 mod types;
 
 pub use book::{AccountChange, Book, Decision, HoldChange, LayerChange};
-pub use decide::{decide, sweep};
+pub use decide::{decide, sweep, withdraw};
 pub use refusal::LedgerRefusal;
 pub use types::{
     Action, Captured, CoverState, Draw, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKey, LineKind,

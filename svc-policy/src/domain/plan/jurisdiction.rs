@@ -38,6 +38,15 @@ pub struct Jurisdiction {
     pub grace_days_instalment: u32,
     /// Days of grace for a renewal.
     pub grace_days_renewal: u32,
+    /// Whether events in the grace days of an instalment are covered before it is paid.
+    #[serde(default)]
+    pub covers_in_grace: bool,
+    /// Days after birth in which a child can be added with cover from birth.
+    #[serde(default)]
+    pub newborn_notice_days: u32,
+    /// Whether waiting periods are waived for a child that was added with cover from birth.
+    #[serde(default)]
+    pub newborn_waiting_waived: bool,
     /// Months of continuous cover after which a claim is not contested except for fraud; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moratorium_months: Option<u32>,

@@ -9,7 +9,7 @@ mod state;
 pub use payment::{Payment, PaymentRefusal, Receipt, receive};
 pub use purchase::{NewMember, NewPolicy, NewTerm, PurchaseRefusal, purchase};
 pub use quote::{Instalment, MemberPremium, Premium, Quote, QuoteMember, QuoteState, expiry};
-pub use state::PolicyState;
+pub use state::{LifeEvent, NotAllowed, PolicyState};
 
 #[cfg(test)]
 mod tests;

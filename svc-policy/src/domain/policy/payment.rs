@@ -43,6 +43,9 @@ pub enum PaymentRefusal {
         /// What is due, minor units; 0: nothing.
         due: i64,
     },
+    /// The money came after the grace days were over.
+    #[error("the policy lapsed before the payment")]
+    Lapsed,
     /// The money came after the quote's time was over.
     #[error("the quote expired before the payment")]
     Expired,

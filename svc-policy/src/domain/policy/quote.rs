@@ -1,6 +1,6 @@
 //! An offer: a premium for a family on a plan version, good until an instant.
 
-use caremesh_kernel::{Date, Money, PersonId, PlanVersionId, PolicyId, QuoteId, Timestamp, Zone};
+use caremesh_kernel::{Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, Timestamp, Zone};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::plan::Relation;
@@ -45,7 +45,10 @@ pub struct Premium {
     pub tax: i64,
     /// What is due in all.
     pub total: i64,
-    /// The parts in which it is paid; they add up to `total`.
+    /// What is kept besides premium for days of cover, once cancelled: charges, and plan money that a refund netted.
+    #[serde(default)]
+    pub retained: i64,
+    /// The parts in which it is paid; they add up to `total` and what was given back.
     pub instalments: Vec<Instalment>,
 }
 
@@ -58,6 +61,9 @@ pub struct MemberPremium {
     pub gross: i64,
     /// After the member's part of the discount.
     pub net: i64,
+    /// The days that it pays for; the whole term if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<DateRange>,
 }
 
 /// One payment of a premium schedule.
@@ -67,8 +73,11 @@ pub struct Instalment {
     pub number: u32,
     /// When it is due, in the policy's zone.
     pub due: Date,
-    /// How much.
+    /// How much, tax included.
     pub amount: i64,
+    /// The tax in it.
+    #[serde(default)]
+    pub tax: i64,
 }
 
 /// An offer as it was made.

@@ -22,15 +22,16 @@ fn made() -> Timestamp {
 fn quote(start: Date) -> Quote {
     let person = PersonId::from_uuid(Uuid::from_u128(1));
     let premium = Premium {
-        members: vec![MemberPremium { person, gross: 1_000, net: 1_000 }],
+        members: vec![MemberPremium { person, gross: 1_000, net: 1_000, days: None }],
         gross: 1_000,
         discount: 0,
         net: 1_000,
         tax: 1,
         total: 1_001,
+        retained: 0,
         instalments: vec![
-            Instalment { number: 1, due: start, amount: 501 },
-            Instalment { number: 2, due: start.plus_months(6), amount: 500 },
+            Instalment { number: 1, due: start, amount: 501, tax: 1 },
+            Instalment { number: 2, due: start.plus_months(6), amount: 500, tax: 0 },
         ],
     };
     Quote {

@@ -7,8 +7,10 @@ use caremesh_proto::r#type::v1 as types;
 
 use super::plan::carrier;
 use super::words;
-use crate::app::policy::{Member, Policy, PremiumReceipt, Term};
-use crate::app::{create_quote, record_premium_payment};
+use crate::app::change::Target;
+use crate::app::policy::{Endorsement, Member, Policy, PremiumReceipt, Refund, Term};
+use crate::app::{add_member, cancel_policy, create_quote, record_premium_payment, remove_member};
+use crate::domain::life::{CancelReason, EndorsementKind, RemoveReason};
 use crate::domain::policy::{PolicyState, Premium, Quote, QuoteMember, QuoteState};
 
 type Checked<T> = Result<T, Violation>;
@@ -97,8 +99,8 @@ fn premium(premium: &Premium, currency: Currency) -> wire::Premium {
 
 /// A policy.
 pub(in crate::grpc) fn policy(policy: &Policy) -> wire::Policy {
-    let received: i64 = policy.receipts.iter().map(|receipt| receipt.amount.minor).sum();
-    let receivable = Money::new(policy.currency, policy.premium.total - received);
+    let due = policy.premium.instalments.iter().skip(policy.receipts.len());
+    let receivable = Money::new(policy.currency, due.map(|due| due.amount).sum());
     wire::Policy {
         policy_id: policy.id.to_string(),
         state: policy_state(policy.state).into(),
@@ -116,6 +118,8 @@ pub(in crate::grpc) fn policy(policy: &Policy) -> wire::Policy {
         etag: policy.version.to_string(),
         create_time: Some(policy.created.to_wire()),
         update_time: Some(policy.updated.to_wire()),
+        endorsements: policy.endorsements.iter().map(endorsement).collect(),
+        refunds: policy.refunds.iter().map(|refund| given_back(refund, policy.currency)).collect(),
     }
 }
 
@@ -123,7 +127,41 @@ fn policy_state(state: PolicyState) -> wire::PolicyState {
     match state {
         PolicyState::PendingPayment { .. } => wire::PolicyState::PendingPayment,
         PolicyState::Active { .. } => wire::PolicyState::Active,
+        PolicyState::InGrace { .. } => wire::PolicyState::InGrace,
+        PolicyState::Lapsed { .. } => wire::PolicyState::Lapsed,
+        PolicyState::Cancelled { .. } => wire::PolicyState::Cancelled,
+        PolicyState::Expired { .. } => wire::PolicyState::Expired,
         PolicyState::ExpiredQuote => wire::PolicyState::ExpiredQuote,
+    }
+}
+
+fn endorsement(change: &Endorsement) -> wire::Endorsement {
+    let kind = match change.kind {
+        EndorsementKind::AddMember => wire::EndorsementKind::AddMember,
+        EndorsementKind::RemoveMember => wire::EndorsementKind::RemoveMember,
+        EndorsementKind::Cancel => wire::EndorsementKind::Cancel,
+        EndorsementKind::Lapse => wire::EndorsementKind::Lapse,
+        EndorsementKind::Reinstate => wire::EndorsementKind::Reinstate,
+        EndorsementKind::Expire => wire::EndorsementKind::Expire,
+    };
+    wire::Endorsement {
+        endorsement_id: change.id.to_string(),
+        kind: kind.into(),
+        effective_date: Some(change.effective.to_wire()),
+        member_id: change.member.map(|member| member.to_string()).unwrap_or_default(),
+        net_change_minor: change.change.net,
+        tax_change_minor: change.change.tax,
+        make_time: Some(change.made.to_wire()),
+    }
+}
+
+fn given_back(refund: &Refund, currency: Currency) -> wire::Refund {
+    wire::Refund {
+        refund_id: refund.id.to_string(),
+        endorsement_id: refund.endorsement.to_string(),
+        net: Some(Money::new(currency, refund.amount.net).to_wire()),
+        tax: Some(Money::new(currency, refund.amount.tax).to_wire()),
+        create_time: Some(refund.created.to_wire()),
     }
 }
 
@@ -162,12 +200,16 @@ fn covered(member: &Member, policy: &Policy) -> wire::Member {
     }
 }
 
-/// Cover counts from its first day on, and only while the policy is in force.
+/// Cover counts from its first day on, once the policy was paid; it ends on its own day, whatever the policy's state.
 fn member_state(member: &Member, state: PolicyState, today: Date) -> wire::MemberState {
-    if !state.is_in_force() || today < member.cover.start() {
+    if !state.pays() || today < member.cover.start() {
         return wire::MemberState::Pending;
     }
-    if member.cover.contains(today) { wire::MemberState::Covered } else { wire::MemberState::Removed }
+    match member.end_reason.as_deref() {
+        _ if member.cover.contains(today) => wire::MemberState::Covered,
+        Some("DECEASED") => wire::MemberState::Deceased,
+        _ => wire::MemberState::Removed,
+    }
 }
 
 fn receipt(receipt: &PremiumReceipt) -> wire::PremiumReceipt {
@@ -197,4 +239,55 @@ pub(in crate::grpc) fn booked(booked: &record_premium_payment::Booked) -> wire::
         receipt: Some(receipt(&booked.receipt)),
         policy_id: booked.policy.map(|policy| policy.to_string()).unwrap_or_default(),
     }
+}
+
+fn target(policy: &str, etag: String) -> Checked<Target> {
+    Ok(Target { policy: shared::id("policy_id", policy)?, etag: (!etag.is_empty()).then_some(etag) })
+}
+
+/// A cancellation as it was asked for.
+pub(in crate::grpc) fn cancellation(request: wire::CancelPolicyRequest) -> Checked<cancel_policy::Input> {
+    let reason = match request.reason() {
+        wire::CancelReason::FreeLook => CancelReason::FreeLook,
+        wire::CancelReason::HolderRequest => CancelReason::HolderRequest,
+        wire::CancelReason::Unspecified => return Err(unspecified("reason")),
+    };
+    Ok(cancel_policy::Input {
+        target: target(&request.policy_id, request.etag)?,
+        reason,
+        effective: shared::optional_date("effective_date", request.effective_date)?,
+    })
+}
+
+/// A person who is to join.
+pub(in crate::grpc) fn addition(request: wire::AddMemberRequest) -> Checked<add_member::Input> {
+    let QuoteMember { person, relation, declared } =
+        proposed((0, shared::required("member", request.member)?))?;
+    Ok(add_member::Input {
+        target: target(&request.policy_id, request.etag)?,
+        person,
+        relation,
+        declared,
+        start: shared::optional_date("start_date", request.start_date)?,
+    })
+}
+
+/// A member who is to leave.
+pub(in crate::grpc) fn removal(request: wire::RemoveMemberRequest) -> Checked<remove_member::Input> {
+    let reason = match request.reason() {
+        wire::RemoveReason::Death => RemoveReason::Death,
+        wire::RemoveReason::FamilyChange => RemoveReason::FamilyChange,
+        wire::RemoveReason::HolderRequest => RemoveReason::HolderRequest,
+        wire::RemoveReason::Unspecified => return Err(unspecified("reason")),
+    };
+    Ok(remove_member::Input {
+        target: target(&request.policy_id, request.etag)?,
+        member: shared::id("member_id", &request.member_id)?,
+        reason,
+        day: shared::date("effective_date", request.effective_date)?,
+    })
+}
+
+fn unspecified(field: &str) -> Violation {
+    Violation::new(field, "enum.not_in", "must be said")
 }

@@ -53,10 +53,12 @@ async fn seed(db: &Db) {
     let statements = [
         format!("INSERT INTO plan_version VALUES ('{plan}', 'pln', 'C', 'L', 'd', '', 0)"),
         format!(
-            "INSERT INTO quote VALUES ('q', '{plan}', '{person}', 'NGN', 1000, '2026-01-01', '', 1, NULL, 1, 1, 1)"
+            "INSERT INTO quote (id, plan_version_id, policyholder, currency, sum_insured, starts_on, premium, total, policy_id, \
+             version, expires_at, created_at) VALUES ('q', '{plan}', '{person}', 'NGN', 1000, '2026-01-01', '', 1, NULL, 1, 1, 1)"
         ),
         format!(
-            "INSERT INTO policy VALUES ('{policy}', 'q', 'pln', '{person}', 'ACTIVE', 'Africa/Lagos', 'NGN', 'org', 1, 1, 1, 1)"
+            "INSERT INTO policy (id, quote_id, plan_id, policyholder, state, zone, currency, lead_carrier, activated_at, version, \
+             created_at, updated_at) VALUES ('{policy}', 'q', 'pln', '{person}', 'ACTIVE', 'Africa/Lagos', 'NGN', 'org', 1, 1, 1, 1)"
         ),
         format!(
             "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state) \
@@ -65,7 +67,8 @@ async fn seed(db: &Db) {
         format!("INSERT INTO term_segment VALUES ('{term}', '2026-01-01', '2027-01-01', '{plan}', 1000)"),
     ];
     let member = format!(
-        "INSERT INTO member VALUES ('{member}', '{policy}', 0, '{person}', 'SELF', '2026-01-01', '2027-01-01', '2026-01-01', $1)"
+        "INSERT INTO member (id, policy_id, position, person_id, relation, starts_on, ends_on, continuous_from, facts_sealed) \
+         VALUES ('{member}', '{policy}', 0, '{person}', 'SELF', '2026-01-01', '2027-01-01', '2026-01-01', $1)"
     );
     db.write(&context(), move |tx: &Tx| {
         let (statements, member) = (statements.clone(), member.clone());

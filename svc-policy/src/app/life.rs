@@ -1,0 +1,152 @@
+//! Where a policy stands by now, and the books of its term: rows put together with what time alone does. What every change
+//! of a policy and every reader of cover shares.
+
+use caremesh_kernel::{Date, DateRange, Timestamp};
+
+use super::quote::state;
+use super::{App, Error};
+use crate::domain::life::{Agreement, Amount, Clocks, Due, Part, Standing, standing};
+use crate::domain::plan::Jurisdiction;
+use crate::domain::policy::{Instalment, LifeEvent, MemberPremium, PolicyState, Premium};
+use crate::store::{Error as StoreError, policy, quote};
+
+/// Where a policy stands at an instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Living {
+    /// The state, with what time alone did to it.
+    pub(crate) state: PolicyState,
+    /// The first day that is not covered as things stand; none where the members' own days say it.
+    pub(crate) cover_ends: Option<Date>,
+}
+
+/// The premium of a policy's term and what was given back of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    /// What is agreed.
+    pub(crate) agreement: Agreement,
+    /// What was given back.
+    pub(crate) refunded: Amount,
+    /// Days of the term.
+    pub(crate) term: DateRange,
+}
+
+impl App {
+    /// Where the policy stands at an instant.
+    pub(crate) fn living(&self, found: &policy::Found, now: Timestamp) -> Result<Living, Error> {
+        let (_, law) = self.plan_and_law(found.quote.plan_version_id)?;
+        let row = &found.policy;
+        let expires = Timestamp::from_micros(found.quote.expires_at);
+        let stored = state(&row.state, row.activated_at, row.ended_on, expires)?.at(now);
+        if !matches!(stored, PolicyState::Active { .. }) {
+            return Ok(Living { state: stored, cover_ends: None });
+        }
+        let books = books(found)?;
+        let due = books.agreement.next_due().map(|due| due.due);
+        let today = law.zone.day_of(now);
+        living(stored, standing(due, books.term.end(), clocks(law), today))
+    }
+}
+
+/// What the law gives a late payer.
+pub(crate) fn clocks(law: &Jurisdiction) -> Clocks {
+    Clocks { grace_days: law.grace_days_instalment, covers_in_grace: law.covers_in_grace }
+}
+
+/// The day on which time may change a policy: the end of grace or of the term while it is active; once it has ended, the day
+/// after which nothing can be claimed or appealed any more and its term closes.
+pub(crate) fn acts_on(found: &policy::Found, law: &Jurisdiction) -> Result<Option<Date>, Error> {
+    let row = &found.policy;
+    if row.state == "ACTIVE" {
+        let books = books(found)?;
+        let too_late = |due: Due| due.due.plus_days(1 + i64::from(law.grace_days_instalment));
+        let overdue = books.agreement.next_due().map(too_late);
+        return Ok(Some(overdue.map_or(books.term.end(), |day| day.min(books.term.end()))));
+    }
+    let open = found.terms.iter().any(|term| term.state != "CLOSED");
+    let closes = |day: Date| day.plus_days(i64::from(law.filing_days) + i64::from(law.appeal_days));
+    Ok(row.ended_on.filter(|_| open).map(closes))
+}
+
+fn living(active: PolicyState, standing: Standing) -> Result<Living, Error> {
+    let refused = |_| Error::from(StoreError::Corrupt("policy.state"));
+    let (state, cover_ends) = match standing {
+        Standing::InForce => (active, None),
+        Standing::InGrace { until, cover_ends } => {
+            (active.after(LifeEvent::Overdue { until }).map_err(refused)?, Some(cover_ends))
+        }
+        Standing::Lapsed { cover_ends } => {
+            let overdue = active.after(LifeEvent::Overdue { until: cover_ends }).map_err(refused)?;
+            (overdue.after(LifeEvent::GraceOver { on: cover_ends }).map_err(refused)?, Some(cover_ends))
+        }
+        Standing::TermOver { cover_ends } => {
+            (active.after(LifeEvent::TermOver { on: cover_ends }).map_err(refused)?, None)
+        }
+    };
+    Ok(Living { state, cover_ends })
+}
+
+/// The premium as it is agreed by now.
+pub(crate) fn premium_of(found: &policy::Found) -> Result<Premium, Error> {
+    let changed = found.terms.first().and_then(|term| term.premium.as_deref());
+    Ok(quote::premium(changed.unwrap_or(&found.quote.premium))?)
+}
+
+/// The books of the policy's term.
+pub(crate) fn books(found: &policy::Found) -> Result<Books, Error> {
+    let term = found.terms.first().ok_or(StoreError::Corrupt("a policy without a term"))?;
+    let days =
+        DateRange::new(term.starts_on, term.ends_on).map_err(|_| StoreError::Corrupt("policy_term"))?;
+    let back = |amount: fn(&crate::store::life::RefundRow) -> i64| found.refunds.iter().map(amount).sum();
+    Ok(Books {
+        agreement: agreement(&premium_of(found)?, days, found.receipts.len()),
+        refunded: Amount { net: back(|row| row.net), tax: back(|row| row.tax) },
+        term: days,
+    })
+}
+
+fn agreement(premium: &Premium, term: DateRange, paid: usize) -> Agreement {
+    let part = |member: &MemberPremium| Part {
+        person: member.person,
+        net: member.net,
+        days: member.days.unwrap_or(term),
+    };
+    let due = |instalment: &Instalment| Due {
+        number: instalment.number,
+        due: instalment.due,
+        amount: Amount { net: instalment.amount - instalment.tax, tax: instalment.tax },
+    };
+    Agreement {
+        parts: premium.members.iter().map(part).collect(),
+        tax: premium.tax,
+        retained: premium.retained,
+        schedule: premium.instalments.iter().map(due).collect(),
+        paid: paid.min(premium.instalments.len()),
+    }
+}
+
+/// The premium as an agreement has it by now: members' parts in their order, who joined behind them.
+pub(crate) fn agreed(before: &Premium, agreement: &Agreement) -> Premium {
+    let member = |(place, part): (usize, &Part)| MemberPremium {
+        person: part.person,
+        gross: before.members.get(place).map_or(part.net, |member| member.gross),
+        net: part.net,
+        days: Some(part.days),
+    };
+    let instalment = |due: &Due| Instalment {
+        number: due.number,
+        due: due.due,
+        amount: due.amount.total(),
+        tax: due.amount.tax,
+    };
+    let net = agreement.premium();
+    Premium {
+        members: agreement.parts.iter().enumerate().map(member).collect(),
+        gross: net + before.discount,
+        discount: before.discount,
+        net,
+        tax: agreement.tax,
+        total: agreement.net() + agreement.tax,
+        retained: agreement.retained,
+        instalments: agreement.schedule.iter().map(instalment).collect(),
+    }
+}

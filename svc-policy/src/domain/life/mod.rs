@@ -1,0 +1,18 @@
+//! The life of a policy after its purchase: what is agreed to be paid and how endorsements move it, where a policy stands
+//! by time alone, and what may be changed from when. Pure: days and instants are arguments. It knows no table.
+
+mod agreement;
+mod change;
+mod spending;
+mod standing;
+
+pub use agreement::{Agreement, Amount, Due, Ending, Part};
+pub use change::{
+    CancelReason, ChangeRefusal, EndorsementKind, RemoveReason, check_addition, check_cancellation,
+    check_removal, newborn_start,
+};
+pub use spending::money_accounts;
+pub use standing::{Clocks, Standing, standing};
+
+#[cfg(test)]
+mod tests;
