@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use caremesh_proto::policy::v1::audit_service_server::{AuditService, AuditServiceServer};
 use caremesh_proto::policy::v1::plan_service_server::{PlanService, PlanServiceServer};
 use caremesh_proto::policy::v1::{
-    GetPlanVersionRequest, GetPlanVersionResponse, ListPlansRequest, ListPlansResponse,
+    GetPlanVersionRequest, GetPlanVersionResponse, ListAccessRequest, ListAccessResponse, ListPlansRequest,
+    ListPlansResponse,
 };
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -27,6 +29,16 @@ impl PlanService for Bare {
     }
 }
 
+#[tonic::async_trait]
+impl AuditService for Bare {
+    async fn list_access(
+        &self,
+        _: Request<ListAccessRequest>,
+    ) -> Result<Response<ListAccessResponse>, Status> {
+        Ok(Response::new(ListAccessResponse::default()))
+    }
+}
+
 /// Serves until the process ends.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -34,7 +46,8 @@ pub(crate) async fn serve(
     answer: GetPlanVersionResponse,
 ) -> anyhow::Result<()> {
     let incoming = caremesh_mesh::tls::listen(listener, tls);
-    let service = PlanServiceServer::new(Bare(answer));
-    tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await?;
+    let plans = PlanServiceServer::new(Bare(answer.clone()));
+    let server = tonic::transport::Server::builder().add_service(plans);
+    server.add_service(AuditServiceServer::new(Bare(answer))).serve_with_incoming(incoming).await?;
     Ok(())
 }

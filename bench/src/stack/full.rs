@@ -4,19 +4,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use caremesh_db::Db;
+use caremesh_db::audit::Recorder;
 use caremesh_kernel::SystemClock;
-use caremesh_mesh::audit::{AuditSink, AuditUnavailable, Outcome};
 use caremesh_mesh::identity::{Identity, IdentityConfig};
 use caremesh_mesh::server::{ServerBuilder, ServerParts, Transport};
 use caremesh_mesh::telemetry::{TelemetryConfig, init_to};
 use caremesh_mesh::tls::WorkloadIdentity;
-use caremesh_mesh::{CallContext, Lifecycle, Touched, accept};
+use caremesh_mesh::{Lifecycle, Touched, accept};
+use caremesh_proto::policy::v1::audit_service_server::{AuditService, AuditServiceServer};
 use caremesh_proto::policy::v1::plan_service_server::{PlanService, PlanServiceServer};
 use caremesh_proto::policy::v1::{
-    GetPlanVersionRequest, GetPlanVersionResponse, ListPlansRequest, ListPlansResponse,
+    GetPlanVersionRequest, GetPlanVersionResponse, ListAccessRequest, ListAccessResponse, ListPlansRequest,
+    ListPlansResponse,
 };
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tonic::{Request, Response, Status};
 
 /// Accepts and validates every call as all handlers do, then answers with the same plan version.
@@ -41,17 +42,15 @@ impl PlanService for Full {
     }
 }
 
-/// The measured method is not audited: an event would be a mistake of the benchmark.
-struct NothingToAudit;
-
-impl AuditSink for NothingToAudit {
-    fn record(
+#[tonic::async_trait]
+impl AuditService for Full {
+    async fn list_access(
         &self,
-        _: CallContext,
-        _: Vec<Touched>,
-        _: Outcome,
-    ) -> BoxFuture<'static, Result<(), AuditUnavailable>> {
-        async { Err(AuditUnavailable) }.boxed()
+        request: Request<ListAccessRequest>,
+    ) -> Result<Response<ListAccessResponse>, Status> {
+        let (context, message) = accept(request)?;
+        context.touched(Touched::read(message.person_id.parse().ok(), message.person_id));
+        Ok(Response::new(ListAccessResponse::default()))
     }
 }
 
@@ -63,6 +62,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) tokens: IdentityConfig,
     /// Where kept traces go.
     pub(crate) otlp_endpoint: &'a str,
+    /// Where its audit trail goes: an SQLite file that is made here.
+    pub(crate) trail: &'a Path,
     /// Where its log goes.
     pub(crate) log: &'a Path,
 }
@@ -80,18 +81,23 @@ pub(crate) async fn start(
     let telemetry = init_to(&telemetry, "svc-policy", Arc::new(log))?;
     let metrics = telemetry.metrics();
     std::mem::forget(telemetry);
+    let db = Db::connect(caremesh_db::Config::new(format!("sqlite://{}", around.trail.display()))).await?;
+    db.migrate::<caremesh_svc_policy::migration::Migrator>().await?;
     let parts = ServerParts {
         name: "svc-policy".to_owned(),
         config: caremesh_mesh::config::ServerConfig::default(),
         descriptor_set: caremesh_proto::FILE_DESCRIPTOR_SET,
         transport: Transport::MutualTls(around.identity),
         authenticator: Arc::new(Identity::new(&around.tokens, Arc::new(SystemClock))?),
-        audit: Arc::new(NothingToAudit),
+        audit: Arc::new(Recorder::start(&db)),
         probes: Vec::new(),
         metrics: Arc::new(move || metrics.render()),
     };
-    let running =
-        ServerBuilder::new(parts).add(PlanServiceServer::new(Full(answer))).start(&Lifecycle::new()).await?;
+    let running = ServerBuilder::new(parts)
+        .add(PlanServiceServer::new(Full(answer.clone())))
+        .add(AuditServiceServer::new(Full(answer)))
+        .start(&Lifecycle::new())
+        .await?;
     let address = running.address;
     std::mem::forget(running);
     Ok(address)

@@ -1,5 +1,6 @@
 //! What the mesh's server stack costs: processor time per call of a validated, not audited unary method, TLS
-//! on, token cached, one trace in a hundred kept, beside a bare tonic server with TLS.
+//! on, token cached, one trace in a hundred kept, beside a bare tonic server with TLS. Beside it, the same of an
+//! audited one.
 
 mod bare;
 mod full;
@@ -12,14 +13,16 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 use caremesh_kernel::SystemClock;
 use caremesh_mesh::tls::{LocalCa, WorkloadIdentity};
-use caremesh_proto::policy::v1::{Carrier, GetPlanVersionRequest, GetPlanVersionResponse, PlanVersion};
+use caremesh_proto::policy::v1::{
+    Carrier, GetPlanVersionRequest, GetPlanVersionResponse, ListAccessRequest, PlanVersion,
+};
 use caremesh_testkit::identity::{TRUST_DOMAIN, TestIssuer, TestPerson};
 use caremesh_testkit::otlp::OtlpReceiver;
 use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
 use crate::measure::{Limit, Spread, processor_time, report};
-use load::Target;
+use load::{Call, Target};
 
 /// How long and how often.
 #[derive(Args)]
@@ -75,39 +78,49 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         let (server, address) = spawn(kind, folder.path(), &issuer.url(), &receiver.endpoint())?;
         let authorization = format!("Bearer {token}").parse()?;
         let target = Target { address, tls: client.client_config("svc-policy")?, authorization };
-        load::run(&target, options.calls / 10, &request()).await?;
+        load::run(&target, options.calls / 10, &plan()).await?;
         servers.push((server, target));
     }
-    let mut costs = [Vec::new(), Vec::new()];
+    let (mut costs, mut audited) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..options.rounds {
         for ((server, target), cost) in servers.iter().zip(&mut costs) {
-            cost.push(cost_of_a_call(server, target, options.calls).await?);
+            cost.push(cost_of_a_call(server, target, options.calls, &plan()).await?);
+        }
+        for ((server, target), cost) in servers.iter().zip(&mut audited) {
+            cost.push(cost_of_a_call(server, target, options.calls / 4, &accesses()).await?);
         }
     }
-    print(options, &costs)
+    print(options, &costs, &audited)
 }
 
 /// Microseconds of processor time per call.
 #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
-async fn cost_of_a_call(server: &Server, target: &Target, calls: u64) -> anyhow::Result<f64> {
+async fn cost_of_a_call(server: &Server, target: &Target, calls: u64, call: &Call) -> anyhow::Result<f64> {
     let before = processor_time(server.0.id())?;
-    load::run(target, calls, &request()).await?;
+    load::run(target, calls, call).await?;
     let used = processor_time(server.0.id())? - before;
     Ok(used.as_secs_f64() * 1e6 / calls as f64)
 }
 
-fn print(options: &Options, costs: &[Vec<f64>; 2]) -> anyhow::Result<()> {
-    let ratios: Vec<f64> = costs[0].iter().zip(&costs[1]).map(|(bare, full)| full / bare).collect();
+fn ratios([bare, full]: &[Vec<f64>; 2]) -> Vec<f64> {
+    bare.iter().zip(full).map(|(bare, full)| full / bare).collect()
+}
+
+fn print(options: &Options, costs: &[Vec<f64>; 2], audited: &[Vec<f64>; 2]) -> anyhow::Result<()> {
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     println!("server stack, {build}, TLS, {} rounds of {} calls", options.rounds, options.calls);
     println!("bare tonic    {} µs processor time per call", Spread::of(&costs[0])?);
     println!("mesh stack    {} µs processor time per call", Spread::of(&costs[1])?);
     report(
         "processor time of a call, mesh stack ÷ bare tonic",
-        Spread::of(&ratios)?,
+        Spread::of(&ratios(costs))?,
         "×",
         Limit::AtMost(1.35),
     );
+    println!("audited, each event on disk (SQLite, group commit) before its answer:");
+    println!("bare tonic    {} µs processor time per call", Spread::of(&audited[0])?);
+    println!("mesh stack    {} µs processor time per call", Spread::of(&audited[1])?);
+    println!("audited, mesh stack ÷ bare tonic    {} ×", Spread::of(&ratios(audited))?);
     Ok(())
 }
 
@@ -163,6 +176,7 @@ pub(crate) fn serve(options: &ChildOptions) -> anyhow::Result<()> {
                     identity,
                     tokens: serde_json::from_value(tokens)?,
                     otlp_endpoint: &options.otlp,
+                    trail: &options.authority.join("trail.db"),
                     log: &log,
                 };
                 println!("{}", full::start(around, answer()).await?);
@@ -174,6 +188,15 @@ pub(crate) fn serve(options: &ChildOptions) -> anyhow::Result<()> {
 
 fn request() -> GetPlanVersionRequest {
     GetPlanVersionRequest { plan_version_id: "plv_01h455vb4pex5vsknk084sn02q".to_owned() }
+}
+
+fn plan() -> Call {
+    Call::Plan(request())
+}
+
+fn accesses() -> Call {
+    let person_id = "per_01h455vb4pex5vsknk084sn02q".to_owned();
+    Call::Accesses(ListAccessRequest { person_id, ..ListAccessRequest::default() })
 }
 
 /// A plan version of a usual size.
