@@ -45,7 +45,7 @@ async fn work(folder: &std::path::Path) {
     Work::new("svc-test", "another call").run(written).await.expect("written");
     assert_eq!(Relay::new(&db, workload()).place_all().await.expect("placed"), 1);
     let signer = Arc::new(Signer::open_or_create(&folder.join("audit.key")).expect("a key"));
-    let log = CheckpointLog::in_file(&folder.join("audit.log"));
+    let log = CheckpointLog::in_file(folder.join("audit.log"));
     Sealer::new(&db, workload(), signer, Arc::new(log)).seal_all().await.expect("sealed");
     db.drain(Duration::from_secs(5)).await;
 }

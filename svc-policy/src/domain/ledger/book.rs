@@ -210,9 +210,9 @@ impl Book {
         }
     }
 
-    /// Opens an account that the caller priced against and nobody has touched yet, even when no leg draws on it:
-    /// only a row can tell two racers that both relied on it. An account that the posting does not name by its key
-    /// cannot be opened; that it still has no row was checked with the versions.
+    /// Opens an account that the caller priced against and nobody has touched yet, when the posting names it by its key.
+    /// One that it names by its id alone cannot be opened: that it still has no row was checked with the versions, and
+    /// stays so until the commit, because the store holds the count of openings that was read.
     pub(super) fn touch_new(&mut self, id: AccountId) -> Result<(), LedgerRefusal> {
         if self.has_account(id) && self.version(id) == 0 { self.touch(id) } else { Ok(()) }
     }
