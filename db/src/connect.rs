@@ -231,9 +231,10 @@ fn postgres_session(config: &Config, statement_timeout: Duration, reader: bool) 
         ("statement_timeout", statement_timeout.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", config.idle_in_transaction_ms.to_string()),
         ("default_transaction_read_only", if reader { "on" } else { "off" }.to_owned()),
-        // Every statement here looks rows up by key, and its values never change which way is best: it is planned once
-        // for a connection's life, not five times, and never compiled.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        // What a transaction runs looks rows up by key, and its values never change which way is best: it is planned once
+        // for a connection's life, not five times. Lists are read with conditions that their values may rule out, so
+        // there the server goes on weighing. Nothing here is worth compiling.
+        ("plan_cache_mode", if reader { "auto" } else { "force_generic_plan" }.to_owned()),
         ("jit", "off".to_owned()),
         // What is read often lies in memory, and disks have no arms: an index costs what it costs there. By the server's
         // old default a young table, whose statistics are not yet taken, would be read whole.

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use caremesh_testkit::database::{Cluster, Durability, program};
 
-/// The settings that the service gives its sessions and that bear on plans: the peer has the same.
-const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c random_page_cost=1.1";
+/// What the service sets in its sessions and bears on plans, so that the peer has the same: in those that write.
+pub(crate) const WRITING: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c random_page_cost=1.1";
+/// And in those that read.
+pub(crate) const READING: &str = "-c jit=off -c random_page_cost=1.1";
 
 /// The benchmark's own server.
 pub(crate) struct Database {
@@ -64,14 +66,14 @@ impl Database {
     }
 
     /// Runs one script per client, all at once, and gives the seconds until the last has ended.
-    pub(crate) fn replay(&self, name: &str, scripts: &[PathBuf]) -> anyhow::Result<f64> {
+    pub(crate) fn replay(&self, name: &str, scripts: &[PathBuf], session: &str) -> anyhow::Result<f64> {
         let started = now();
         let running: Vec<Child> = scripts
             .iter()
             .map(|script| {
                 let mut pgbench = self.tool("pgbench")?;
                 pgbench.args(["-n", "-c", "1", "-j", "1", "-t", "1", "-f"]).arg(script).arg(name);
-                pgbench.env("PGOPTIONS", SESSION);
+                pgbench.env("PGOPTIONS", session);
                 Ok(pgbench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
             })
             .collect::<anyhow::Result<_>>()?;

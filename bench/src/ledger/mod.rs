@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::measure::{Limit, Spread, report};
 use crate::replay::log::{Logged, parse};
 use crate::replay::script::script;
-use database::{Database, now};
+use database::{Database, READING, WRITING, now};
 use world::{Spender, Surroundings, World, check_eligibility};
 
 /// How many and how often.
@@ -185,6 +185,7 @@ struct Recorded {
     scripts: Vec<PathBuf>,
     units: usize,
     statements_per_unit: f64,
+    session: &'static str,
 }
 
 impl Recorded {
@@ -207,7 +208,7 @@ impl Recorded {
             seen = statements.len();
         }
         world.stop().await;
-        Self::write(around, "post", &kept, options.cycles * 2)
+        Self::write(around, "post", &kept, options.cycles * 2, WRITING)
     }
 
     /// The reads of eligibility checks: statements outside transactions that each check runs.
@@ -230,7 +231,7 @@ impl Recorded {
             seen = statements.len();
         }
         world.stop().await;
-        Self::write(around, "check", &kept, each)
+        Self::write(around, "check", &kept, each, READING)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a count of statements")]
@@ -239,6 +240,7 @@ impl Recorded {
         name: &str,
         clients: &[Vec<Logged>],
         each: usize,
+        session: &'static str,
     ) -> anyhow::Result<Self> {
         let mut scripts = Vec::new();
         for (number, statements) in clients.iter().enumerate() {
@@ -249,14 +251,14 @@ impl Recorded {
         }
         let statements: usize = clients.iter().map(Vec::len).sum();
         let units = each * clients.len();
-        Ok(Self { scripts, units, statements_per_unit: statements as f64 / units as f64 })
+        Ok(Self { scripts, units, statements_per_unit: statements as f64 / units as f64, session })
     }
 
     /// Units a second that pgbench reaches on a fresh copy of the base.
     #[expect(clippy::cast_precision_loss, reason = "a count of units")]
     fn replay(&self, database: &Database) -> anyhow::Result<f64> {
         database.copy(BASE, TURN)?;
-        Ok(self.units as f64 / database.replay(TURN, &self.scripts)?)
+        Ok(self.units as f64 / database.replay(TURN, &self.scripts, self.session)?)
     }
 }
 
