@@ -79,6 +79,8 @@ register! {
     OutboxEvent OutboxEventId "obx";
     /// A medicinal product as it is sold: brand, strength, form and pack.
     Product ProductId "prd";
+    /// One change of the catalogue: the products that were written together.
+    ProductBatch ProductBatchId "pbt";
     /// A branch of a pharmacy.
     Branch BranchId "brn";
     /// A pharmacist as registered at a branch.

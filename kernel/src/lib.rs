@@ -19,9 +19,9 @@ pub use id::{
     LotId, Member, MemberId, Order, OrderId, Organisation, OrganisationId, OutboxEvent, OutboxEventId,
     Parcel, ParcelId, Payment, PaymentId, Person, PersonId, Pharmacist, PharmacistId, Plan, PlanId,
     PlanVersion, PlanVersionId, Policy, PolicyId, Posting, PostingId, Prescription, PrescriptionId,
-    PrescriptionItem, PrescriptionItemId, Process, ProcessId, Product, ProductId, Quote, QuoteId, Receipt,
-    ReceiptId, RefillPlan, RefillPlanId, Refund, RefundId, Reservation, ReservationId, Return, ReturnId,
-    SafetyCheck, SafetyCheckId, Term, TermId, Upload, UploadId,
+    PrescriptionItem, PrescriptionItemId, Process, ProcessId, Product, ProductBatch, ProductBatchId,
+    ProductId, Quote, QuoteId, Receipt, ReceiptId, RefillPlan, RefillPlanId, Refund, RefundId, Reservation,
+    ReservationId, Return, ReturnId, SafetyCheck, SafetyCheckId, Term, TermId, Upload, UploadId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use uuid::Uuid;

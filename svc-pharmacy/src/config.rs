@@ -9,6 +9,8 @@ use caremesh_mesh::config::ServerConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::search::meilisearch::MeilisearchConfig;
+
 /// How svc-pharmacy runs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,9 @@ pub struct Config {
     /// gateway's receipts say is believed without a look.
     #[serde(default)]
     pub documents_folder: Option<PathBuf>,
+    /// Which engine finds medicines, and where it keeps its index.
+    #[serde(default)]
+    pub search: SearchConfig,
     /// Connections for reading, 1 to 1,000.
     #[serde(default = "default_read_connections")]
     pub read_connections: u32,
@@ -59,6 +64,23 @@ fn default_write_connections() -> u32 {
 
 fn default_sweep_ms() -> u64 {
     30_000
+}
+
+/// Which engine finds medicines.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "engine")]
+pub enum SearchConfig {
+    /// The embedded one without a folder: built from the catalogue at every start.
+    #[default]
+    Memory,
+    /// The embedded one.
+    Embedded {
+        /// Folder of its index, made when it is not there. One process uses it. It can be removed: it is built anew from the
+        /// catalogue.
+        folder: PathBuf,
+    },
+    /// Meilisearch.
+    Meilisearch(MeilisearchConfig),
 }
 
 /// How payments are taken.

@@ -21,9 +21,14 @@ use futures::future::BoxFuture;
 use crate::app::App;
 use crate::app::import_reference::{self, ReferenceReport};
 use crate::clients::{Documents, PolicyClient};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SearchConfig};
 use crate::domain::prescription::{Control, ControlError};
+use crate::import::{self, Format, Report};
 use crate::migration::{KeyMigrator, Migrator};
+use crate::search::Search;
+use crate::search::embedded::Embedded;
+use crate::search::index::{IndexError, MedicationIndex};
+use crate::search::meilisearch::Meilisearch;
 use crate::{grpc, worker};
 
 /// The service's name in the mesh.
@@ -49,6 +54,12 @@ pub enum Error {
     /// The contract lacks a policy.
     #[error("the contract is incomplete")]
     Contract(#[from] ContractError),
+    /// The search index cannot be opened.
+    #[error(transparent)]
+    Search(#[from] IndexError),
+    /// A file of medicines cannot be read.
+    #[error(transparent)]
+    Import(#[from] import::Error),
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -113,6 +124,7 @@ impl Service {
             .map_err(|_| Error::Key)?;
         let app = App {
             db: db.clone(),
+            search: Arc::new(Search::new(index(&config.search)?)),
             policy,
             documents: config.documents_folder.as_deref().map(Documents::in_folder).transpose()?,
             control: Arc::new(Control::built_in()?),
@@ -222,6 +234,32 @@ pub async fn verify_stock(config: &Config) -> Result<i64, Error> {
     let differences = crate::store::stock::differences(&db.read(&command("verify_stock")?)).await;
     db.drain(LAST).await;
     Ok(differences?)
+}
+
+/// Reads a file of medicines into the catalogue. What is there already and the same stays untouched, so that an import that
+/// was cut off is run again. A running service takes the changes into its index by itself.
+///
+/// # Errors
+/// [`Error::Import`] when the file is none of the known formats; rows that cannot be meant are told in the report instead.
+pub async fn import_medications(
+    config: &Config,
+    file: &std::path::Path,
+    format: Option<Format>,
+    progress: &mut (dyn FnMut(&import::Progress) + Send),
+) -> Result<Report, Error> {
+    let db = Db::connect(config.database()).await?;
+    db.check_schema::<Migrator>().await?;
+    let report = import::run(&db, &command("import_medications")?, file, format, progress).await;
+    db.drain(LAST).await;
+    Ok(report?)
+}
+
+fn index(config: &SearchConfig) -> Result<Arc<dyn MedicationIndex>, IndexError> {
+    Ok(match config {
+        SearchConfig::Memory => Arc::new(Embedded::in_memory()?),
+        SearchConfig::Embedded { folder } => Arc::new(Embedded::open(folder)?),
+        SearchConfig::Meilisearch(config) => Arc::new(Meilisearch::new(config)?),
+    })
 }
 
 async fn open(config: &Config, parts: &Parts, secrets: Option<Secrets>) -> Result<Db, Error> {

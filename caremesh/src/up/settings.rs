@@ -73,6 +73,7 @@ pub(crate) fn pharmacy(sources: &Sources, folder: &DataFolder) -> Result<caremes
     let mut defaults = with_stores(components::pharmacy_defaults(), folder, "pharmacy");
     // Where svc-policy really is turns out when it has started.
     defaults["policy_address"] = json!("https://127.0.0.1:50051");
+    defaults["search"] = json!({ "engine": "embedded", "folder": folder.service("pharmacy").join("search") });
     sources.component("pharmacy", &defaults)
 }
 

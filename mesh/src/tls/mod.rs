@@ -21,7 +21,7 @@ pub use local_ca::LocalCa;
 pub use material::{CertificateFiles, Material};
 pub use renew::Renewing;
 pub use statement::StatementError;
-pub(crate) use web::web_client_config;
+pub use web::web_client_config;
 pub use workload::WorkloadIdentity;
 
 use crate::identity::SpiffeError;

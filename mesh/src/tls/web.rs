@@ -11,7 +11,7 @@ use super::{TlsError, material::certificates};
 ///
 /// # Errors
 /// Names the file when it cannot be read or holds no certificate that can be a root.
-pub(crate) fn web_client_config(more_roots: Option<&Path>) -> Result<ClientConfig, TlsError> {
+pub fn web_client_config(more_roots: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = more_roots {
         let (accepted, _) = roots.add_parsable_certificates(certificates(path)?);

@@ -11,6 +11,7 @@ use crate::domain::prescription::{
     ControlRefusal, DocumentFault, FillRefusal, ItemFault, StateForbids, SubstitutionRefusal,
 };
 use crate::domain::stock::Refusal;
+use crate::search::index::IndexError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum Error {
     /// The resource is at another version than the caller read.
     #[error("the resource has changed since it was read")]
     Stale,
+    /// The search engine did not answer.
+    #[error("the search engine did not answer")]
+    Search(#[from] IndexError),
     /// The feed cursor is not one of this feed.
     #[error("the cursor is not one of this feed")]
     Cursor,

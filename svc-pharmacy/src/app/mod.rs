@@ -13,15 +13,23 @@ use crate::domain::prescription::Control;
 
 pub mod branch;
 mod change;
+use crate::search::Search;
+
+mod catalogue_entry;
+mod catalogue_events;
 mod error;
+pub(crate) mod follow_catalogue;
+pub mod import_products;
 pub mod import_reference;
 pub mod list_access;
 pub mod list_events;
+pub mod list_products;
 mod once;
 mod pharmacy_events;
 pub mod prescription;
 pub mod safety;
 mod scope;
+pub mod search_products;
 pub mod stock;
 
 pub use error::Error;
@@ -44,6 +52,8 @@ pub struct App {
     pub(crate) tickets: Tickets,
     /// What the gateway stored; none: its receipts are believed without a look.
     pub(crate) documents: Option<Documents>,
+    /// Finds medicines.
+    pub(crate) search: Arc<Search>,
     /// Gives reads their instant; writes take theirs from their transaction.
     pub(crate) clock: Arc<dyn Clock>,
     /// Gives new records their ids.

@@ -2,5 +2,6 @@
 
 pub mod branch;
 pub mod prescription;
+pub mod product;
 pub mod safety;
 pub mod stock;

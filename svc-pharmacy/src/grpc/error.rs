@@ -17,6 +17,8 @@ use crate::domain::stock::Refusal as StockRefusal;
 
 /// After which time a shed or overtaken caller may come back.
 const COME_BACK: Duration = Duration::from_millis(50);
+/// After which time a search may be tried again while the engine is away.
+const SEARCH_AGAIN: Duration = Duration::from_secs(2);
 
 /// The status of a failed call.
 pub(super) fn status(context: &CallContext, error: Error) -> Status {
@@ -24,6 +26,9 @@ pub(super) fn status(context: &CallContext, error: Error) -> Status {
         && is_fault(cause)
     {
         tracing::error!(call.id = context.call_id(), error = %cause, "a call failed in the store");
+    }
+    if let Error::Search(cause) = &error {
+        tracing::warn!(call.id = context.call_id(), error = %cause, "a search failed");
     }
     refusal(error).into()
 }
@@ -38,6 +43,7 @@ pub(super) fn refusal(error: Error) -> Refusal {
         Error::NotFound => Refusal::new(Common::ResourceNotFound),
         Error::Field { field, rule } => Refusal::new(Common::FieldInvalid).field(field, rule),
         Error::Stale => Refusal::new(Common::StaleVersion),
+        Error::Search(_) => Refusal::new(Pharmacy::SearchDown).retry_after(SEARCH_AGAIN),
         Error::Cursor => Refusal::new(Pharmacy::CursorInvalid),
         Error::Stock(refusal) => stock(&refusal),
         Error::Shortage { next } => shortage(next),

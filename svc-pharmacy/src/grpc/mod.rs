@@ -3,6 +3,8 @@
 
 mod audit;
 mod branch;
+mod catalogue;
+mod catalogue_convert;
 mod convert;
 mod error;
 mod feed;
@@ -17,6 +19,7 @@ use caremesh_mesh::page::{Binding, Page, PageTokens};
 use caremesh_mesh::server::ServerBuilder;
 use caremesh_proto::pharmacy::v1::audit_service_server::AuditServiceServer;
 use caremesh_proto::pharmacy::v1::branch_service_server::BranchServiceServer;
+use caremesh_proto::pharmacy::v1::catalog_service_server::CatalogServiceServer;
 use caremesh_proto::pharmacy::v1::feed_service_server::FeedServiceServer;
 use caremesh_proto::pharmacy::v1::prescription_service_server::PrescriptionServiceServer;
 use caremesh_proto::pharmacy::v1::safety_service_server::SafetyServiceServer;
@@ -50,6 +53,7 @@ pub(crate) fn add_to(
         .add(PrescriptionServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(SafetyServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(StockServiceServer::new(door.clone()).max_decoding_message_size(most))
+        .add(CatalogServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(FeedServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(AuditServiceServer::new(door).max_decoding_message_size(most))
 }

@@ -1,6 +1,7 @@
 //! The schema of svc-pharmacy, numbered and forward only: expand first, contract in a later release.
 //! It knows tables and nothing of what is decided with them.
 
+mod m0001_catalogue;
 mod m0002_branch_stock;
 mod m0003_prescription;
 
@@ -13,8 +14,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        // Each file of this folder adds its own: m0001_catalogue, m0002_branch_stock, m0003_prescription, m0004_order.
+        // Each file of this folder adds its own: next is m0004_order.
         let mut all = caremesh_db::migration::shared();
+        all.push(Box::new(m0001_catalogue::Catalogue));
         all.push(Box::new(m0002_branch_stock::BranchStock));
         all.push(Box::new(m0003_prescription::Prescription));
         all

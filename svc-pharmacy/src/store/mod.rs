@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod fill;
 pub(crate) mod medicine;
 pub(crate) mod prescription;
+pub(crate) mod product;
 pub(crate) mod queue;
 pub(crate) mod reference;
 pub(crate) mod safety;

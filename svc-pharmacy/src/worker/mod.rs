@@ -1,6 +1,8 @@
 //! What svc-pharmacy does without being called: telling its outbox, sealing its audit trail, sweeping what has
 //! expired and old idempotency rows. Each part may be repeated and may run on several replicas.
 
+mod follow;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ pub(crate) fn start(
     let sealer = Sealer::new(&app.db, workload.clone(), signer, Arc::new(log));
     let until = stop.clone();
     life.spawn(async move { sealer.run(until).await });
+    life.spawn(follow::following(app.clone(), workload.clone(), stop.clone()));
     life.spawn(sweeping(app.clone(), workload.clone(), sweep, stop));
 }
 

@@ -18,7 +18,7 @@ use caremesh_proto::pharmacy::v1::feed_service_client::FeedServiceClient;
 use caremesh_proto::pharmacy::v1::{Event, ListEventsRequest};
 use caremesh_proto::r#type::v1 as types;
 use caremesh_svc_pharmacy::migration::{KeyMigrator, Migrator};
-use caremesh_svc_pharmacy::{Config, NAME, Parts, PaymentConfig, Service};
+use caremesh_svc_pharmacy::{Config, NAME, Parts, PaymentConfig, SearchConfig, Service};
 use caremesh_svc_policy as policy;
 use caremesh_testkit::database::{DatabaseKind, TestDatabase};
 use caremesh_testkit::identity::TestPerson;
@@ -144,6 +144,7 @@ fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, beside: &
         policy_address: format!("https://{}", beside.address()),
         client: ClientConfig::default(),
         payments: PaymentConfig::default(),
+        search: SearchConfig::Embedded { folder: folder.join("search") },
         read_connections: 4,
         write_connections: 8,
         sweep_ms: 3_600_000,
@@ -201,6 +202,13 @@ impl World {
             Box::pin(async move { Ok::<_, caremesh_db::Error>(tx.execute_unprepared(sql).await.map(drop)?) })
         });
         changed.await.expect("the change");
+    }
+
+    /// Another instance of the service on the same stores, with other settings; it lives as long as the world.
+    pub(crate) async fn beside(&self, config: &Config) -> (Service, Server) {
+        let service = start(&self.mesh, config, &self.clock, &self.life).await;
+        let server = Server { name: NAME.to_owned(), address: service.address() };
+        (service, server)
     }
 
     pub(crate) fn person(&self, person: &TestPerson) -> CallerChannel {

@@ -3,6 +3,8 @@
 
 mod access;
 mod branches;
+mod catalogue;
+mod catalogue_import;
 mod common;
 mod contract;
 mod insured;
