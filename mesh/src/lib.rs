@@ -35,6 +35,7 @@
 //! | `health.rs`, `admin.rs` | probes, readiness, the plain-text port |
 //! | `lifecycle.rs` | signals, drain, hard end |
 //! | `client.rs` | the client's layers, in order; one file each in `client/`; replicas and their choice in `client/balance/` |
+//! | `port/` | what services need of the world outside: payments |
 //! | `config.rs` | every limit and time of a server |
 //! | `tls/`, `identity/` | who calls: certificates, tokens |
 //! | `ticket.rs` | what a service lets one person do with one document, and what came of it; signed |
@@ -63,6 +64,7 @@ pub mod offer;
 pub mod opening;
 pub mod page;
 pub mod policy;
+pub mod port;
 pub mod principal;
 pub mod reason;
 pub mod refusal;
