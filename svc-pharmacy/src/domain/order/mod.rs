@@ -1,0 +1,182 @@
+//! Orders: their states, the shares of their lines and parts, and the journal that settles them. Knows neither the wire nor
+//! who reserves the stock.
+
+mod benefit;
+mod journal;
+mod parcel;
+mod shares;
+mod state;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use caremesh_kernel::{
+    BranchId, Currency, Date, DispenseId, EpisodeId, EventId, MemberId, OrderId, ParcelId, PersonId,
+    PolicyId, PrescriptionItemId, ProductId, RefillPlanId, ReservationId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+pub use benefit::{Benefit, Capture, Leg, PartLine, Priced, PricedLine, Why, part_legs};
+pub use journal::{Entry, Line as JournalLine, Party, balance_of};
+pub use parcel::{Handover, MOST_PARCELS, Parcel, ParcelLine, ParcelState};
+pub use shares::{Shares, part_of};
+pub use state::{Event, OrderState, StateForbids};
+pub use steps::Refusal;
+
+/// How the member's own share is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Method {
+    /// Set aside at once, taken part by part.
+    Card,
+    /// At the door.
+    Cash,
+}
+
+/// The member's payment: what was set aside, taken and given back, minor units. Never more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paid {
+    /// Set aside; for cash what was promised.
+    pub authorised: i64,
+    /// Taken so far.
+    pub captured: i64,
+    /// Given back so far.
+    pub refunded: i64,
+    /// Nothing more will be taken.
+    pub over: bool,
+}
+
+/// A line of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Permanent number, from 1.
+    pub sequence: u32,
+    /// What.
+    pub product: ProductId,
+    /// Units ordered, at least 1.
+    pub quantity: i64,
+    /// UCUM code of the unit.
+    pub unit: String,
+    /// Whether it is sold without a prescription.
+    pub over_the_counter: bool,
+    /// Under which prescription item.
+    pub item: Option<PrescriptionItemId>,
+    /// The stock that was put aside.
+    pub reservation: ReservationId,
+    /// Who bears it, as priced.
+    pub shares: Shares,
+    /// Units packed so far, dispensed ones included.
+    pub packed: i64,
+    /// Units dispensed so far.
+    pub dispensed: i64,
+    /// Units that came back or never arrived.
+    pub returned: i64,
+}
+
+impl OrderLine {
+    /// Units that the patient has.
+    #[must_use]
+    pub fn kept(&self) -> i64 {
+        self.dispensed - self.returned
+    }
+}
+
+/// A record that a claim can be made on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub id: DispenseId,
+    /// The parcels it stands for.
+    pub parcels: Vec<ParcelId>,
+    /// Rises with each repricing.
+    pub revision: i32,
+    /// Whether it was replaced, or nothing is kept.
+    pub withdrawn: bool,
+    /// Who bears it.
+    pub shares: Shares,
+    /// The ledger's posting; none when the plan pays nothing.
+    pub posting: Option<String>,
+    /// When it was recorded.
+    pub at: Timestamp,
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Who will take it.
+    pub patient: PersonId,
+    /// Who placed it, where that person has a record.
+    pub placed_by: Option<PersonId>,
+    /// Under which membership it is insured.
+    pub member: Option<MemberId>,
+    /// Under which policy.
+    pub policy: Option<PolicyId>,
+    /// The branch.
+    pub branch: BranchId,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Of all amounts.
+    pub currency: Currency,
+    /// The insured event.
+    pub event: EventId,
+    /// The day of the order in the policy's zone.
+    pub event_date: Date,
+    /// The care episode.
+    pub episode: Option<EpisodeId>,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// What was packed.
+    pub parcels: Vec<Parcel>,
+    /// What was dispensed, ready to be claimed.
+    pub records: Vec<Record>,
+    /// What the plan gives.
+    pub benefit: Benefit,
+    /// The most that the member agreed to pay, minor units.
+    pub agreed_member_minor: i64,
+    /// How the own share is paid.
+    pub method: Method,
+    /// What was set aside, taken and given back.
+    pub payment: Option<Paid>,
+    /// The first instant at which the reservations are over.
+    pub reserved_until: Timestamp,
+    /// Why it ended early.
+    pub reason: Option<String>,
+    /// A cancellation, or a repricing, under way.
+    pub closing: bool,
+    /// Rises with each repricing: the revision of postings and records.
+    pub revision: i32,
+    /// The refill plan whose turn it is.
+    pub refill: Option<RefillPlanId>,
+    /// When it was placed.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+impl Order {
+    /// Who bears it, over all lines.
+    #[must_use]
+    pub fn total(&self) -> Shares {
+        self.lines.iter().fold(Shares::default(), |sum, line| sum.plus(line.shares))
+    }
+
+    /// Whether some line needs a prescription.
+    #[must_use]
+    pub fn needs_verification(&self) -> bool {
+        self.lines.iter().any(|line| !line.over_the_counter)
+    }
+
+    /// Whether the whole of it was packed.
+    #[must_use]
+    pub fn is_all_packed(&self) -> bool {
+        self.lines.iter().all(|line| line.packed == line.quantity)
+    }
+
+    /// Whether anything was dispensed.
+    #[must_use]
+    pub fn is_dispensed(&self) -> bool {
+        self.lines.iter().any(|line| line.dispensed > 0)
+    }
+}
