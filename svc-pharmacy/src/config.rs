@@ -84,19 +84,22 @@ pub enum SearchConfig {
 }
 
 /// How payments are taken.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PaymentConfig {
     /// Which provider is asked.
     #[serde(default)]
     pub provider: PaymentProvider,
+    /// Where the local one keeps its book over a restart; absent: in memory only.
+    #[serde(default)]
+    pub book_file: Option<PathBuf>,
 }
 
 /// Which payment provider is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentProvider {
-    /// The local one, for a demo and for tests: it keeps its book in memory of this process.
+    /// The local one, for a demo and for tests: it moves no money.
     #[default]
     Local,
 }

@@ -11,6 +11,7 @@ use caremesh_mesh::client::{ChannelBuilder, ClientError};
 use caremesh_mesh::health::Probe;
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::page::PageTokens;
+use caremesh_mesh::port::payment::{LocalPayments, Payments};
 use caremesh_mesh::policy::{ContractError, Purpose};
 use caremesh_mesh::server::{Running, ServerBuilder, ServerError, ServerParts, Transport};
 use caremesh_mesh::ticket::Tickets;
@@ -48,6 +49,9 @@ pub enum Error {
     /// A store cannot be opened or has another schema.
     #[error("a store of svc-pharmacy failed")]
     Store(#[from] DbError),
+    /// The local payment book cannot be read.
+    #[error("the local payment book cannot be read")]
+    Payments(#[from] std::io::Error),
     /// svc-policy's address is none.
     #[error("svc-policy cannot be called")]
     Client(#[from] ClientError),
@@ -107,6 +111,23 @@ impl Service {
     /// # Errors
     /// [`Error`]: whatever is wrong is found here, before the first call.
     pub async fn start(config: Config, parts: Parts, life: &Lifecycle) -> Result<Self, Error> {
+        let payments = match &config.payments.book_file {
+            Some(path) => LocalPayments::open(path)?,
+            None => LocalPayments::default(),
+        };
+        Self::start_paying(config, parts, Arc::new(payments), life).await
+    }
+
+    /// The same with another payment provider than the one that the settings name.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_paying(
+        config: Config,
+        parts: Parts,
+        payments: Arc<dyn Payments>,
+        life: &Lifecycle,
+    ) -> Result<Self, Error> {
         config.check()?;
         let workload = parts.workload.id();
         let provider: Arc<dyn KeyProvider> = Arc::new(LocalKeys::open_or_create(&config.key_file)?);
@@ -127,6 +148,7 @@ impl Service {
             search: Arc::new(Search::new(index(&config.search)?)),
             policy,
             documents: config.documents_folder.as_deref().map(Documents::in_folder).transpose()?,
+            payments,
             control: Arc::new(Control::built_in()?),
             tickets: Tickets::new(parts.workload.clone(), Arc::clone(&parts.clock)),
             secrets,

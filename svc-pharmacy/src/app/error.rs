@@ -3,10 +3,11 @@
 
 use caremesh_db::Error as DbError;
 
-use caremesh_kernel::{BranchId, PrescriptionId};
+use caremesh_kernel::{BranchId, PrescriptionId, ProductId};
 
 use crate::clients::CallError;
 use crate::domain::branch::Unlicensed;
+use crate::domain::order::Refusal as OrderRefusal;
 use crate::domain::prescription::{
     ControlRefusal, DocumentFault, FillRefusal, ItemFault, StateForbids, SubstitutionRefusal,
 };
@@ -99,4 +100,22 @@ pub enum Error {
     /// The document is none, or damaged.
     #[error(transparent)]
     Document(#[from] DocumentFault),
+    /// A product is not in the catalogue, has no price, or is no longer sold.
+    #[error("a product is not sold")]
+    NotSold(ProductId),
+    /// The member would pay more than was agreed to.
+    #[error("the price is higher than agreed")]
+    Price {
+        /// The own share now, minor units.
+        member: i64,
+    },
+    /// A line is not sold over the counter and has no verified prescription.
+    #[error("a line needs a verified prescription")]
+    Prescription {
+        /// The line.
+        sequence: u32,
+    },
+    /// The order does not allow it.
+    #[error(transparent)]
+    Order(#[from] OrderRefusal),
 }

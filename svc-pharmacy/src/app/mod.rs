@@ -6,6 +6,7 @@ use std::sync::Arc;
 use caremesh_db::Db;
 use caremesh_db::keys::{PersonKeys, Secrets};
 use caremesh_kernel::{Clock, IdSource};
+use caremesh_mesh::port::payment::Payments;
 use caremesh_mesh::ticket::Tickets;
 
 use crate::clients::{Documents, PolicyClient};
@@ -30,6 +31,7 @@ pub mod prescription;
 pub mod safety;
 mod scope;
 pub mod search_products;
+pub mod order;
 pub mod stock;
 
 pub use error::Error;
@@ -46,6 +48,8 @@ pub struct App {
     pub(crate) secrets: Secrets,
     /// The data keys of persons, in a store of their own.
     pub(crate) keys: PersonKeys,
+    /// Takes and gives back the own shares of members.
+    pub(crate) payments: Arc<dyn Payments>,
     /// Controlled classes of medicine, by jurisdiction.
     pub(crate) control: Arc<Control>,
     /// Signs upload tickets and reads the gateway's receipts.

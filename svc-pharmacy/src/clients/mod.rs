@@ -4,4 +4,6 @@ mod documents;
 mod policy;
 
 pub use documents::Documents;
+mod benefit;
+pub use benefit::{About, Billed, Movement};
 pub use policy::{CallError, PolicyClient};

@@ -20,6 +20,9 @@ pub enum CallError {
     /// It said no, with this reason.
     #[error("the other service refused: {}", .0.reason)]
     Refused(Box<Answer>),
+    /// What was kept of an earlier answer cannot be read: the call was not made.
+    #[error("what was kept of an earlier answer cannot be read")]
+    Unreadable,
     /// It could not be reached, was busy or too late: the same call may succeed later.
     #[error("the other service is not available")]
     Unavailable,
@@ -42,7 +45,7 @@ impl From<Status> for CallError {
 /// The clients of svc-policy. A cheap clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct PolicyClient {
-    benefits: BenefitServiceClient<Channel>,
+    pub(super) benefits: BenefitServiceClient<Channel>,
     persons: PersonServiceClient<Channel>,
     policies: PolicyServiceClient<Channel>,
 }

@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::app::Error;
 use crate::clients::CallError;
+use crate::domain::order::Refusal as OrderRefusal;
 use crate::domain::prescription::{DocumentFault, FillRefusal, StateForbids, SubstitutionRefusal};
 use crate::domain::stock::Refusal as StockRefusal;
 
@@ -74,6 +75,16 @@ pub(super) fn refusal(error: Error) -> Refusal {
                 refusal.precondition("SAFETY_ISSUE", issue, "The finding has not been overridden.")
             })
         }
+        Error::NotSold(product) => {
+            Refusal::new(Pharmacy::ProductNotSold).metadata("product_id", product.to_string())
+        }
+        Error::Price { member } => {
+            Refusal::new(Pharmacy::PriceChanged).metadata("member_minor", member.to_string())
+        }
+        Error::Prescription { sequence } => {
+            Refusal::new(Pharmacy::PrescriptionMissing).metadata("sequence", sequence.to_string())
+        }
+        Error::Order(refusal) => order(&refusal),
         Error::NotYours => Refusal::new(Pharmacy::VerificationNotYours),
         Error::PaperUsed => Refusal::new(Pharmacy::PaperAlreadyUsed),
         Error::UploadExpired => Refusal::new(Pharmacy::UploadExpired),
@@ -98,6 +109,19 @@ fn stock(refusal: &StockRefusal) -> Refusal {
         StockRefusal::OtherExpiry => Refusal::new(Pharmacy::LotMismatch),
         StockRefusal::Closed(_) => Refusal::new(Pharmacy::ReservationClosed),
         StockRefusal::Unknown => Refusal::new(CommonReason::ResourceNotFound),
+    }
+}
+
+fn order(refusal: &OrderRefusal) -> Refusal {
+    match refusal {
+        OrderRefusal::State(forbids) => Refusal::new(PharmacyReason::OrderStateForbids).precondition(
+            "ORDER_STATE",
+            forbids.state,
+            "The state forbids it.",
+        ),
+        OrderRefusal::NoParcel => Refusal::new(CommonReason::ResourceNotFound),
+        OrderRefusal::Parcel => Refusal::new(PharmacyReason::ParcelExceedsOrder),
+        OrderRefusal::Return => Refusal::new(PharmacyReason::ReturnExceedsDelivery),
     }
 }
 
@@ -137,7 +161,7 @@ fn fill(refusal: &FillRefusal) -> Refusal {
 fn call(cause: &CallError) -> Refusal {
     match cause {
         CallError::Unavailable => Refusal::new(CommonReason::DependencyDown).retry_after(COME_BACK),
-        CallError::Refused(_) => Refusal::new(CommonReason::Internal),
+        CallError::Refused(_) | CallError::Unreadable => Refusal::new(CommonReason::Internal),
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod prescription;
 mod safety;
+mod order;
 mod stock;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use caremesh_proto::pharmacy::v1::catalog_service_server::CatalogServiceServer;
 use caremesh_proto::pharmacy::v1::feed_service_server::FeedServiceServer;
 use caremesh_proto::pharmacy::v1::prescription_service_server::PrescriptionServiceServer;
 use caremesh_proto::pharmacy::v1::safety_service_server::SafetyServiceServer;
+use caremesh_proto::pharmacy::v1::order_service_server::OrderServiceServer;
 use caremesh_proto::pharmacy::v1::stock_service_server::StockServiceServer;
 use caremesh_proto::r#type::v1::{PageInfo, PageRequest};
 use prost::Message;
@@ -54,6 +56,7 @@ pub(crate) fn add_to(
         .add(SafetyServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(StockServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(CatalogServiceServer::new(door.clone()).max_decoding_message_size(most))
+        .add(OrderServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(FeedServiceServer::new(door.clone()).max_decoding_message_size(most))
         .add(AuditServiceServer::new(door).max_decoding_message_size(most))
 }

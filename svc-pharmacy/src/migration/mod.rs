@@ -4,6 +4,7 @@
 mod m0001_catalogue;
 mod m0002_branch_stock;
 mod m0003_prescription;
+mod m0004_order;
 
 use sea_orm_migration::prelude::*;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0001_catalogue::Catalogue));
         all.push(Box::new(m0002_branch_stock::BranchStock));
         all.push(Box::new(m0003_prescription::Prescription));
+        all.push(Box::new(m0004_order::Order));
         all
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod product;
 pub(crate) mod queue;
 pub(crate) mod reference;
 pub(crate) mod safety;
+pub(crate) mod goods;
+pub mod order;
 mod sql;
 pub(crate) mod stock;
 

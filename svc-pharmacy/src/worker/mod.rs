@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use caremesh_db::audit::{CheckpointLog, Sealer, Signer};
 use caremesh_db::feed::Relay;
+use caremesh_db::process::Runner;
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::{CallContext, Deadline, Lifecycle};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, stock};
+use crate::app::{App, order, stock};
 
 /// Time that one round of sweeping may take.
 const ROUND: Duration = Duration::from_secs(30);
@@ -42,6 +43,9 @@ pub(crate) fn start(
     let until = stop.clone();
     life.spawn(async move { sealer.run(until).await });
     life.spawn(follow::following(app.clone(), workload.clone(), stop.clone()));
+    let runner = Runner::new(&app.db, workload.clone(), order::flow::all(app));
+    let until = stop.clone();
+    life.spawn(async move { runner.run(until).await });
     life.spawn(sweeping(app.clone(), workload.clone(), sweep, stop));
 }
 
@@ -62,6 +66,9 @@ async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: Cancellat
         };
         if let Err(error) = stock::sweep(&app, &context("sweep_reservations")).await {
             tracing::warn!(error = %error, "expired reservations could not be swept; trying again");
+        }
+        if let Err(error) = order::expire_due(&app, &context("expire_orders")).await {
+            tracing::warn!(error = %error, "orders whose time is over could not be closed; trying again");
         }
         if let Err(error) = app.db.purge_idempotency(&context("purge_idempotency"), PURGED).await {
             tracing::warn!(error = %error, "old request ids could not be removed; trying again");

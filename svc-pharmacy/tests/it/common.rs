@@ -12,6 +12,7 @@ use caremesh_mesh::Lifecycle;
 use caremesh_mesh::client::ClientConfig;
 use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::identity::Identity;
+use caremesh_mesh::port::payment::LocalPayments;
 use caremesh_mesh::wire::ToWire as _;
 use caremesh_proto::pharmacy::v1::audit_service_client::AuditServiceClient;
 use caremesh_proto::pharmacy::v1::feed_service_client::FeedServiceClient;
@@ -55,6 +56,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) config: Config,
     pub(crate) policy_config: policy::Config,
+    /// Where members pay: it fails on demand.
+    pub(crate) bank: LocalPayments,
     life: Lifecycle,
     _services: (Service, policy::Service),
     _databases: [TestDatabase; 4],
@@ -93,7 +96,8 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
     let beside =
         policy::Service::start(policy_config.clone(), policy_parts, &life).await.expect("svc-policy");
     let config = config(&databases[0], &databases[1], folder.path(), &beside);
-    let service = start(&mesh, &config, &clock, &life).await;
+    let bank = LocalPayments::default();
+    let service = start(&mesh, &config, &clock, bank.clone(), &life).await;
     Some(World {
         server: Server { name: NAME.to_owned(), address: service.address() },
         policy: Server { name: policy::NAME.to_owned(), address: beside.address() },
@@ -101,6 +105,7 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
         clock,
         config,
         policy_config,
+        bank,
         life,
         _services: (service, beside),
         _databases: databases,
@@ -152,7 +157,13 @@ fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, beside: &
     }
 }
 
-async fn start(mesh: &TestMesh, config: &Config, clock: &Arc<HandClock>, life: &Lifecycle) -> Service {
+async fn start(
+    mesh: &TestMesh,
+    config: &Config,
+    clock: &Arc<HandClock>,
+    bank: LocalPayments,
+    life: &Lifecycle,
+) -> Service {
     let identity = Identity::new(&mesh.issuer.config(), Arc::new(SystemClock)).expect("an identity");
     let parts = Parts {
         workload: mesh.authority.workload(NAME).expect("a workload"),
@@ -161,7 +172,7 @@ async fn start(mesh: &TestMesh, config: &Config, clock: &Arc<HandClock>, life: &
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
     };
-    Service::start(config.clone(), parts, life).await.expect("the service starts")
+    Service::start_paying(config.clone(), parts, Arc::new(bank), life).await.expect("the service starts")
 }
 
 impl World {
@@ -191,6 +202,12 @@ impl World {
     pub(crate) async fn stock_adds_up(&self) {
         let differences = caremesh_svc_pharmacy::verify_stock(&self.config).await.expect("verification runs");
         assert_eq!(differences, 0);
+    }
+
+    /// A second replica on the same stores that sweeps at once.
+    pub(crate) async fn replica_that_sweeps(&self) {
+        let config = Config { sweep_ms: 100, ..self.config.clone() };
+        drop(start(&self.mesh, &config, &self.clock, self.bank.clone(), &self.life).await);
     }
 
     /// Changes the database behind the service's back.

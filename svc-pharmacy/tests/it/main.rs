@@ -13,3 +13,5 @@ mod prescriptions;
 mod safety;
 mod shared;
 mod stock;
+mod orders;
+mod shop;

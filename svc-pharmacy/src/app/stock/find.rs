@@ -37,7 +37,7 @@ pub async fn run(
 }
 
 /// Branches that may dispense today and have the quantity free. A hold whose time is over counts as free already.
-pub(super) async fn able(
+pub(crate) async fn able(
     app: &App,
     context: &CallContext,
     product: ProductId,

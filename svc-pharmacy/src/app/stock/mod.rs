@@ -14,6 +14,7 @@ mod transfer;
 use caremesh_kernel::{Date, LotId};
 
 pub use count::{Input as Count, Outcome as Counted, run as count};
+pub(crate) use find::able as find_able;
 pub use find::{Input as Find, run as find};
 pub use list_lots::{Cursor, run as list_lots};
 pub use recall::{Input as Recall, Outcome as Recalled, run as recall};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use caremesh_kernel::ParcelId;
 use serde::{Deserialize, Serialize};
 
 use super::{Shares, part_of};
@@ -64,6 +65,8 @@ pub struct Priced {
 pub struct Capture {
     /// The posting.
     pub posting: String,
+    /// The parcel that it was for; none after a repricing, when it is for all that is kept.
+    pub parcel: Option<ParcelId>,
     /// What it captured.
     pub legs: Vec<Leg>,
 }

@@ -3,6 +3,7 @@
 
 mod benefit;
 mod journal;
+mod pack;
 mod parcel;
 mod shares;
 mod state;
@@ -12,12 +13,13 @@ mod tests;
 
 use caremesh_kernel::{
     BranchId, Currency, Date, DispenseId, EpisodeId, EventId, MemberId, OrderId, ParcelId, PersonId,
-    PolicyId, PrescriptionItemId, ProductId, RefillPlanId, ReservationId, Timestamp,
+    PolicyId, ProductId, ReservationId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 pub use benefit::{Benefit, Capture, Leg, PartLine, Priced, PricedLine, Why, part_legs};
 pub use journal::{Entry, Line as JournalLine, Party, balance_of};
+pub use pack::{WHOLE, units_in};
 pub use parcel::{Handover, MOST_PARCELS, Parcel, ParcelLine, ParcelState};
 pub use shares::{Shares, part_of};
 pub use state::{Event, OrderState, StateForbids};
@@ -59,11 +61,11 @@ pub struct OrderLine {
     pub unit: String,
     /// Whether it is sold without a prescription.
     pub over_the_counter: bool,
-    /// Under which prescription item.
-    pub item: Option<PrescriptionItemId>,
     /// The stock that was put aside.
     pub reservation: ReservationId,
-    /// Who bears it, as priced.
+    /// Who bears it, as priced for the whole quantity.
+    pub whole: Shares,
+    /// Who bears it now: for what is kept, once it was priced anew.
     pub shares: Shares,
     /// Units packed so far, dispensed ones included.
     pub packed: i64,
@@ -74,6 +76,12 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
+    /// The list price of so many units of it.
+    #[must_use]
+    pub fn list_of(&self, units: i64) -> i64 {
+        part_of(self.whole.list, 0, units, self.quantity)
+    }
+
     /// Units that the patient has.
     #[must_use]
     pub fn kept(&self) -> i64 {
@@ -147,8 +155,6 @@ pub struct Order {
     pub closing: bool,
     /// Rises with each repricing: the revision of postings and records.
     pub revision: i32,
-    /// The refill plan whose turn it is.
-    pub refill: Option<RefillPlanId>,
     /// When it was placed.
     pub created: Timestamp,
     /// When it last changed.
@@ -160,6 +166,13 @@ impl Order {
     #[must_use]
     pub fn total(&self) -> Shares {
         self.lines.iter().fold(Shares::default(), |sum, line| sum.plus(line.shares))
+    }
+
+    /// What was sold and stands, by the records that were not withdrawn.
+    #[must_use]
+    pub fn sold(&self) -> Shares {
+        let stand = self.records.iter().filter(|record| !record.withdrawn);
+        stand.fold(Shares::default(), |sum, record| sum.plus(record.shares))
     }
 
     /// Whether some line needs a prescription.

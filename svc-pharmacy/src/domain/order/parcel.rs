@@ -92,6 +92,10 @@ pub struct Parcel {
     pub parts: Vec<PartLine>,
     /// Who bears it; fixed with the parts.
     pub shares: Shares,
+    /// How often dispensing was begun: names its postings, of which each is made once for ever.
+    pub tries: i32,
+    /// A hold of its own, made when what was captured for it was given back.
+    pub hold: Option<String>,
     /// How it reaches the patient.
     pub handover: Option<Handover>,
     /// Deliveries that failed.
@@ -100,4 +104,12 @@ pub struct Parcel {
     pub proof_sealed: Option<String>,
     /// Who dispensed it: a keyed hash.
     pub pharmacist: Option<String>,
+}
+
+impl Parcel {
+    /// Which part of the order its postings are.
+    #[must_use]
+    pub fn part(&self) -> i32 {
+        self.number * 1_000 + self.tries.min(999)
+    }
 }

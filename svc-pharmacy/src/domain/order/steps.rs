@@ -36,6 +36,14 @@ impl Order {
         if dispensing || self.closing { Err(StateForbids { state: "SETTLING" }) } else { Ok(()) }
     }
 
+    /// Refuses when the reservations are over: that instant is already too late.
+    ///
+    /// # Errors
+    /// [`Refusal::State`].
+    pub fn must_be_reserved(&self, now: Timestamp) -> Result<(), Refusal> {
+        if now < self.reserved_until { Ok(()) } else { Err(StateForbids { state: "EXPIRED" }.into()) }
+    }
+
     /// The parcel of this id.
     ///
     /// # Errors
@@ -81,6 +89,8 @@ impl Order {
             lines: lines.clone(),
             parts: Vec::new(),
             shares: Shares::default(),
+            tries: 0,
+            hold: None,
             handover: None,
             attempts: 0,
             proof_sealed: None,
@@ -121,6 +131,7 @@ impl Order {
         let shares = self.shares_of(&parts);
         let order = self.with_parcel(id, |parcel| {
             parcel.state = parcel.state.to(ParcelState::Dispensing)?;
+            parcel.tries += 1;
             (parcel.parts, parcel.shares) = (parts, shares);
             (parcel.handover, parcel.pharmacist) = (Some(handover), Some(by));
             Ok(())
@@ -139,7 +150,7 @@ impl Order {
     pub fn shares_of(&self, parts: &[PartLine]) -> Shares {
         let of = |part: &PartLine| {
             let line = self.lines.iter().find(|line| line.sequence == part.sequence)?;
-            Some(line.shares.part(part.before, part.so_far, part.quantity))
+            Some(line.whole.part(part.before, part.so_far, part.quantity))
         };
         parts.iter().filter_map(of).fold(Shares::default(), Shares::plus)
     }
@@ -362,7 +373,8 @@ impl Order {
     pub fn takes(&mut self, priced: Priced) -> bool {
         for line in &mut self.lines {
             let found = priced.lines.iter().find(|own| own.sequence == line.sequence);
-            line.shares = found.map_or(Shares { plan: 0, discount: 0, ..line.shares }, |own| own.shares);
+            line.whole = found.map_or(Shares { plan: 0, discount: 0, ..line.whole }, |own| own.shares);
+            line.shares = line.whole;
         }
         self.benefit.priced = priced;
         self.total().member() <= self.agreed_member_minor

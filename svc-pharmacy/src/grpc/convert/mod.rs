@@ -4,4 +4,5 @@
 pub(super) mod branch;
 pub(super) mod prescription;
 pub(super) mod safety;
+pub(super) mod order;
 pub(super) mod stock;
