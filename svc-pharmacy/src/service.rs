@@ -11,8 +11,8 @@ use caremesh_mesh::client::{ChannelBuilder, ClientError};
 use caremesh_mesh::health::Probe;
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::page::PageTokens;
-use caremesh_mesh::port::payment::{LocalPayments, Payments};
 use caremesh_mesh::policy::{ContractError, Purpose};
+use caremesh_mesh::port::payment::{LocalPayments, Payments};
 use caremesh_mesh::server::{Running, ServerBuilder, ServerError, ServerParts, Transport};
 use caremesh_mesh::ticket::Tickets;
 use caremesh_mesh::tls::WorkloadIdentity;
@@ -51,7 +51,7 @@ pub enum Error {
     Store(#[from] DbError),
     /// The local payment book cannot be read.
     #[error("the local payment book cannot be read")]
-    Payments(#[from] std::io::Error),
+    Payments(#[source] std::io::Error),
     /// svc-policy's address is none.
     #[error("svc-policy cannot be called")]
     Client(#[from] ClientError),
@@ -112,7 +112,7 @@ impl Service {
     /// [`Error`]: whatever is wrong is found here, before the first call.
     pub async fn start(config: Config, parts: Parts, life: &Lifecycle) -> Result<Self, Error> {
         let payments = match &config.payments.book_file {
-            Some(path) => LocalPayments::open(path)?,
+            Some(path) => LocalPayments::open(path).map_err(Error::Payments)?,
             None => LocalPayments::default(),
         };
         Self::start_paying(config, parts, Arc::new(payments), life).await

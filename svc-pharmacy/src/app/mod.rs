@@ -26,12 +26,12 @@ pub mod list_access;
 pub mod list_events;
 pub mod list_products;
 mod once;
+pub mod order;
 mod pharmacy_events;
 pub mod prescription;
 pub mod safety;
 mod scope;
 pub mod search_products;
-pub mod order;
 pub mod stock;
 
 pub use error::Error;

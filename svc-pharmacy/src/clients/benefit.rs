@@ -4,12 +4,12 @@
 use caremesh_kernel::{Date, EpisodeId, EventId, MemberId, Money, OrderId, Timestamp, Uuid};
 use caremesh_mesh::CallContext;
 use caremesh_mesh::client::request;
+use caremesh_mesh::status::Answer;
 use caremesh_mesh::wire::ToWire as _;
 use caremesh_proto::policy::v1::{
     BenefitSnapshot, EventKind, ExpectedVersion, InsuredEvent, InsuredEventRef, LayerGrant, Leg as WireLeg,
     LineKind, LinePrice, ListPostingsRequest, Measure, PostRequest, PostResponse, PostedInstruction, Posting,
-    PostingInstruction,
-    PostingKind, PostingSource, Price, PriceLine, PriceRequest, Provider,
+    PostingInstruction, PostingKind, PostingSource, Price, PriceLine, PriceRequest, Provider,
 };
 use prost::Message;
 
@@ -133,8 +133,10 @@ impl PolicyClient {
         for movement in movements {
             instructions.extend(instructions_of(movement)?);
         }
-        let expected =
-            |(account_id, version): &(String, i64)| ExpectedVersion { account_id: account_id.clone(), version: *version };
+        let expected = |(account_id, version): &(String, i64)| ExpectedVersion {
+            account_id: account_id.clone(),
+            version: *version,
+        };
         let asked = PostRequest {
             request_id: request_id.to_string(),
             source: Some(PostingSource {
@@ -193,9 +195,11 @@ impl PolicyClient {
             event_id: about.event.to_string(),
             ..ListPostingsRequest::default()
         };
-        let listed = self.benefits.clone().list_postings(request(context, asked)).await?.into_inner().postings;
+        let listed = self.benefits.clone().list_postings(request(context, asked)).await;
+        let listed = listed.map_err(|status| Answer::of(&status))?.into_inner().postings;
         let order = about.order.to_string();
-        let of_order = |posting: &Posting| posting.source.as_ref().is_some_and(|from| from.resource_id == order);
+        let of_order =
+            |posting: &Posting| posting.source.as_ref().is_some_and(|from| from.resource_id == order);
         Ok(listed.into_iter().filter(of_order).collect())
     }
 }
@@ -239,7 +243,8 @@ fn number(sequence: u32) -> i32 {
 }
 
 fn priced(price: &Price, lines: &[Billed]) -> Priced {
-    let list_of = |sequence| lines.iter().find(|line| line.sequence == sequence).map_or(0, |line| line.list.minor);
+    let list_of =
+        |sequence| lines.iter().find(|line| line.sequence == sequence).map_or(0, |line| line.list.minor);
     let line = |line: &LinePrice| {
         let sequence = u32::try_from(line.sequence).unwrap_or_default();
         let (plan, discount) = line
@@ -251,7 +256,11 @@ fn priced(price: &Price, lines: &[Billed]) -> Priced {
             reason: cut.reason.clone(),
             amount: cut.before_minor - cut.after_minor,
         });
-        PricedLine { sequence, shares: Shares { list: list_of(sequence), plan, discount }, why: why.collect() }
+        PricedLine {
+            sequence,
+            shares: Shares { list: list_of(sequence), plan, discount },
+            why: why.collect(),
+        }
     };
     Priced {
         lines: price.lines.iter().map(line).collect(),
@@ -263,7 +272,8 @@ fn priced(price: &Price, lines: &[Billed]) -> Priced {
 }
 
 fn leg(leg: &WireLeg) -> Leg {
-    let counts = leg.account.as_ref().is_some_and(|key| matches!(key.measure(), Measure::Count | Measure::Days));
+    let counts =
+        leg.account.as_ref().is_some_and(|key| matches!(key.measure(), Measure::Count | Measure::Days));
     Leg {
         line: u32::try_from(leg.line_sequence).unwrap_or_default(),
         account: hex::encode(leg.account.clone().unwrap_or_default().encode_to_vec()),
@@ -319,7 +329,12 @@ fn instructions_of(movement: &Movement) -> Result<Vec<PostingInstruction>, CallE
     })
 }
 
-fn hold(legs: &[Leg], grants: &[String], part: i32, until: Timestamp) -> Result<Vec<PostingInstruction>, CallError> {
+fn hold(
+    legs: &[Leg],
+    grants: &[String],
+    part: i32,
+    until: Timestamp,
+) -> Result<Vec<PostingInstruction>, CallError> {
     let mut made = Vec::new();
     if !grants.is_empty() {
         let grants = grants.iter().map(|grant| decoded::<LayerGrant>(grant));

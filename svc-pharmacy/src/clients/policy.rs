@@ -12,7 +12,7 @@ use caremesh_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use caremesh_proto::policy::v1::{
     GetPersonRequest, ListPoliciesRequest, Policy, PostRequest, PostResponse, Price, PriceRequest,
 };
-use tonic::{Code, Status};
+use tonic::Code;
 
 /// Why a call to another service gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,16 +28,16 @@ pub enum CallError {
     Unavailable,
 }
 
-impl From<Status> for CallError {
-    fn from(status: Status) -> Self {
-        match status.code() {
+impl From<Answer> for CallError {
+    fn from(answer: Answer) -> Self {
+        match answer.code {
             Code::Unavailable
             | Code::DeadlineExceeded
             | Code::ResourceExhausted
             | Code::Internal
             | Code::Cancelled
             | Code::Unknown => Self::Unavailable,
-            _ => Self::Refused(Box::new(Answer::of(&status))),
+            _ => Self::Refused(Box::new(answer)),
         }
     }
 }
@@ -73,7 +73,14 @@ impl PolicyClient {
     ) -> Result<Vec<Policy>, CallError> {
         let context = context.asking_for(Purpose::Payment);
         let asked = ListPoliciesRequest { person_id: person.to_string(), page: None };
-        Ok(self.policies.clone().list_policies(request(&context, asked)).await?.into_inner().policies)
+        Ok(self
+            .policies
+            .clone()
+            .list_policies(request(&context, asked))
+            .await
+            .map_err(|status| Answer::of(&status))?
+            .into_inner()
+            .policies)
     }
 
     /// Who manages a person's profile: a parent of a child. None: the person alone.
@@ -86,7 +93,13 @@ impl PolicyClient {
         person: PersonId,
     ) -> Result<Option<PersonId>, CallError> {
         let asked = GetPersonRequest { person_id: person.to_string() };
-        let answer = self.persons.clone().get_person(request(context, asked)).await?.into_inner();
+        let answer = self
+            .persons
+            .clone()
+            .get_person(request(context, asked))
+            .await
+            .map_err(|status| Answer::of(&status))?
+            .into_inner();
         Ok(answer.person.and_then(|person| person.managed_by_person_id.parse().ok()))
     }
 
@@ -95,7 +108,12 @@ impl PolicyClient {
     /// # Errors
     /// [`CallError`].
     pub async fn price(&self, context: &CallContext, asked: PriceRequest) -> Result<Price, CallError> {
-        let answer = self.benefits.clone().price(request(context, asked)).await?;
+        let answer = self
+            .benefits
+            .clone()
+            .price(request(context, asked))
+            .await
+            .map_err(|status| Answer::of(&status))?;
         answer.into_inner().price.ok_or(CallError::Unavailable)
     }
 
@@ -104,6 +122,12 @@ impl PolicyClient {
     /// # Errors
     /// [`CallError`].
     pub async fn post(&self, context: &CallContext, asked: PostRequest) -> Result<PostResponse, CallError> {
-        Ok(self.benefits.clone().post(request(context, asked)).await?.into_inner())
+        Ok(self
+            .benefits
+            .clone()
+            .post(request(context, asked))
+            .await
+            .map_err(|status| Answer::of(&status))?
+            .into_inner())
     }
 }

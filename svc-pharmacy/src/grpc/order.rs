@@ -26,7 +26,10 @@ macro_rules! once {
 impl OrderService for Door {
     type WatchOrderStream = BoxStream<'static, Result<WatchOrderResponse, Status>>;
 
-    async fn quote_order(&self, request: Request<QuoteOrderRequest>) -> Result<Response<QuoteOrderResponse>, Status> {
+    async fn quote_order(
+        &self,
+        request: Request<QuoteOrderRequest>,
+    ) -> Result<Response<QuoteOrderResponse>, Status> {
         let (context, request) = accept(request)?;
         let patient = wire::id("patient_person_id", &request.patient_person_id).map_err(error::violation)?;
         let branch = wire::id("branch_id", &request.branch_id).map_err(error::violation)?;
@@ -37,7 +40,10 @@ impl OrderService for Door {
         Ok(Response::new(QuoteOrderResponse { quote }))
     }
 
-    async fn place_order(&self, request: Request<PlaceOrderRequest>) -> Result<Response<PlaceOrderResponse>, Status> {
+    async fn place_order(
+        &self,
+        request: Request<PlaceOrderRequest>,
+    ) -> Result<Response<PlaceOrderResponse>, Status> {
         let (context, request) = accept(request)?;
         let input = order::Place {
             patient: wire::id("patient_person_id", &request.patient_person_id).map_err(error::violation)?,
@@ -52,19 +58,27 @@ impl OrderService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<GetOrderResponse>, Status> {
+    async fn get_order(
+        &self,
+        request: Request<GetOrderRequest>,
+    ) -> Result<Response<GetOrderResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
-        let shown = order::get(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
+        let shown =
+            order::get(&self.app, &context, id).await.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(GetOrderResponse { order: Some(convert::order(&shown)) }))
     }
 
-    async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
         let (context, mut request) = accept(request)?;
         let asked = request.page.take();
         let (paging, page) = self.page(&context, &request, asked.as_ref())?;
         let wanted = order::Wanted {
-            patient: wire::optional_id("patient_person_id", &request.patient_person_id).map_err(error::violation)?,
+            patient: wire::optional_id("patient_person_id", &request.patient_person_id)
+                .map_err(error::violation)?,
             branch: wire::optional_id("branch_id", &request.branch_id).map_err(error::violation)?,
         };
         let found = order::list(&self.app, &context, wanted, &page).await;
@@ -73,7 +87,10 @@ impl OrderService for Door {
         Ok(Response::new(ListOrdersResponse { orders, page: Some(self.next(&paging, next.as_ref())?) }))
     }
 
-    async fn watch_order(&self, request: Request<WatchOrderRequest>) -> Result<Response<Self::WatchOrderStream>, Status> {
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         // The first look decides whether the caller may look at all.
@@ -86,7 +103,10 @@ impl OrderService for Door {
         Ok(Response::new(Box::pin(answers)))
     }
 
-    async fn pack_parcel(&self, request: Request<PackParcelRequest>) -> Result<Response<PackParcelResponse>, Status> {
+    async fn pack_parcel(
+        &self,
+        request: Request<PackParcelRequest>,
+    ) -> Result<Response<PackParcelResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let input = order::Pack { order: id, lines: convert::lines(&request.lines) };
@@ -94,26 +114,38 @@ impl OrderService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn dispense_parcel(&self, request: Request<DispenseParcelRequest>) -> Result<Response<DispenseParcelResponse>, Status> {
+    async fn dispense_parcel(
+        &self,
+        request: Request<DispenseParcelRequest>,
+    ) -> Result<Response<DispenseParcelResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let parcel = wire::id("parcel_id", &request.parcel_id).map_err(error::violation)?;
         let handover = convert::from_handover(request.handover());
         let input = order::Dispense { order: id, parcel, handover };
-        let answer = order::dispense(&self.app, &context, once!(request, DispenseParcelResponse), input).await;
+        let answer =
+            order::dispense(&self.app, &context, once!(request, DispenseParcelResponse), input).await;
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn deliver_parcel(&self, request: Request<DeliverParcelRequest>) -> Result<Response<DeliverParcelResponse>, Status> {
+    async fn deliver_parcel(
+        &self,
+        request: Request<DeliverParcelRequest>,
+    ) -> Result<Response<DeliverParcelResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let parcel = wire::id("parcel_id", &request.parcel_id).map_err(error::violation)?;
         let proof = request.proof.clone();
-        let answer = order::deliver(&self.app, &context, once!(request, DeliverParcelResponse), (id, parcel, proof)).await;
+        let answer =
+            order::deliver(&self.app, &context, once!(request, DeliverParcelResponse), (id, parcel, proof))
+                .await;
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn fail_delivery(&self, request: Request<FailDeliveryRequest>) -> Result<Response<FailDeliveryResponse>, Status> {
+    async fn fail_delivery(
+        &self,
+        request: Request<FailDeliveryRequest>,
+    ) -> Result<Response<FailDeliveryResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let parcel = wire::id("parcel_id", &request.parcel_id).map_err(error::violation)?;
@@ -122,22 +154,32 @@ impl OrderService for Door {
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn return_goods(&self, request: Request<ReturnGoodsRequest>) -> Result<Response<ReturnGoodsResponse>, Status> {
+    async fn return_goods(
+        &self,
+        request: Request<ReturnGoodsRequest>,
+    ) -> Result<Response<ReturnGoodsResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let lines = convert::lines(&request.lines);
-        let answer = order::take_back(&self.app, &context, once!(request, ReturnGoodsResponse), (id, lines)).await;
+        let answer =
+            order::take_back(&self.app, &context, once!(request, ReturnGoodsResponse), (id, lines)).await;
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<CancelOrderResponse>, Status> {
+    async fn cancel_order(
+        &self,
+        request: Request<CancelOrderRequest>,
+    ) -> Result<Response<CancelOrderResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let answer = order::cancel(&self.app, &context, once!(request, CancelOrderResponse), id).await;
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 
-    async fn get_settlement(&self, request: Request<GetSettlementRequest>) -> Result<Response<GetSettlementResponse>, Status> {
+    async fn get_settlement(
+        &self,
+        request: Request<GetSettlementRequest>,
+    ) -> Result<Response<GetSettlementResponse>, Status> {
         let (context, request) = accept(request)?;
         let id = wire::id("order_id", &request.order_id).map_err(error::violation)?;
         let settled = order::settlement(&self.app, &context, id).await;

@@ -37,7 +37,8 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
 
 fn read(row: &QueryResult) -> Result<Goods, Error> {
     let (class, discontinued): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(5)?);
-    let (price, currency): (Option<i64>, Option<String>) = (row.try_get_by_index(3)?, row.try_get_by_index(4)?);
+    let (price, currency): (Option<i64>, Option<String>) =
+        (row.try_get_by_index(3)?, row.try_get_by_index(4)?);
     let money = |(minor, code): (i64, String)| {
         Ok::<_, Error>(Money::new(code.parse().map_err(|_| Error::Corrupt("product.currency"))?, minor))
     };

@@ -5,14 +5,14 @@ pub(crate) mod access;
 pub(crate) mod branch;
 mod error;
 pub(crate) mod fill;
+pub(crate) mod goods;
 pub(crate) mod medicine;
+pub mod order;
 pub(crate) mod prescription;
 pub(crate) mod product;
 pub(crate) mod queue;
 pub(crate) mod reference;
 pub(crate) mod safety;
-pub(crate) mod goods;
-pub mod order;
 mod sql;
 pub(crate) mod stock;
 

@@ -63,7 +63,11 @@ pub(crate) async fn list<C: ConnectionTrait>(
 }
 
 /// Orders whose reservations are over and that nobody has closed: what the sweeper tidies.
-pub(crate) async fn due<C: ConnectionTrait>(c: &C, now: Timestamp, limit: u32) -> Result<Vec<OrderId>, Error> {
+pub(crate) async fn due<C: ConnectionTrait>(
+    c: &C,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<OrderId>, Error> {
     let sql = "SELECT id FROM medication_order WHERE reserved_until <= $1 AND state IN ('RESERVING', 'AWAITING_PAYMENT', \
          'AWAITING_VERIFICATION', 'CONFIRMED', 'PACKING') ORDER BY reserved_until LIMIT $2";
     let values = vec![now.as_micros().into(), i64::from(limit).into()];

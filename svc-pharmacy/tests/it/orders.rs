@@ -17,7 +17,11 @@ fn quoting(shop: &Shop, patient: String, items: Vec<OrderItem>) -> QuoteOrderReq
 
 /// INV-R5 of whatever is shown.
 fn balanced(shares: &Shares) {
-    assert_eq!(shares.list_minor, shares.plan_minor + shares.discount_minor + shares.member_minor, "{shares:?}");
+    assert_eq!(
+        shares.list_minor,
+        shares.plan_minor + shares.discount_minor + shares.member_minor,
+        "{shares:?}"
+    );
     assert!([shares.plan_minor, shares.discount_minor, shares.member_minor].iter().all(|share| *share >= 0));
 }
 
@@ -106,6 +110,9 @@ for_each_database! { with world;
         let order = world.deliver(&shop, &order).await;
         assert_eq!(order.state(), OrderState::Delivered);
         assert_eq!(order.parcels[1].proof, "Ada Obi, code 4711");
+
+        let again = dispensing(&order, Handover::Courier);
+        assert_eq!(refused(world.orders(&shop.pharmacist).dispense_parcel(again).await), "ORDER_STATE_FORBIDS");
 
         // INV-R5 over parts: their shares sum to the whole, and the ledger used exactly the plan share.
         let parts = order.parcels.iter().map(|parcel| parcel.shares.expect("shares"));

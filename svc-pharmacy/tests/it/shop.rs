@@ -71,7 +71,8 @@ impl World {
             time_zone: "Africa/Lagos".to_owned(),
             location: Some(GeoPoint { latitude_e6: 6_600_000, longitude_e6: 3_350_000 }),
         };
-        let made = branches.create_branch(asked).await.expect("a branch").into_inner().branch.expect("a branch");
+        let made =
+            branches.create_branch(asked).await.expect("a branch").into_inner().branch.expect("a branch");
         made.branch_id
     }
 
@@ -126,11 +127,8 @@ impl World {
 
     /// On hand and reserved of a product at a branch.
     pub(crate) async fn shelf(&self, shop: &Shop, product: &str) -> (i64, i64) {
-        let asked = ListLotsRequest {
-            branch_id: shop.branch.clone(),
-            product_id: product.to_owned(),
-            page: None,
-        };
+        let asked =
+            ListLotsRequest { branch_id: shop.branch.clone(), product_id: product.to_owned(), page: None };
         let lots = self.stock(&shop.pharmacist).list_lots(asked).await.expect("lots").into_inner().lots;
         (lots.iter().map(|lot| lot.on_hand).sum(), lots.iter().map(|lot| lot.reserved).sum())
     }
@@ -189,7 +187,8 @@ impl World {
     }
 
     pub(crate) async fn pack(&self, shop: &Shop, id: &str, lines: &[(i32, i64)]) -> Order {
-        let line = |(sequence, quantity): &(i32, i64)| ParcelLine { sequence: *sequence, quantity: *quantity };
+        let line =
+            |(sequence, quantity): &(i32, i64)| ParcelLine { sequence: *sequence, quantity: *quantity };
         let asked = PackParcelRequest {
             request_id: request_id(),
             order_id: id.to_owned(),
@@ -260,7 +259,8 @@ impl World {
     pub(crate) async fn licence_ends(&self, shop: &Shop) {
         let day = |text: &str| text.parse::<Date>().expect("a day").to_wire();
         let valid = types::DateRange { start: Some(day("2020-01-01")), end: Some(day("2021-01-01")) };
-        let licence = Licence { kind: LicenceKind::Premises.into(), number: "L-1".to_owned(), valid: Some(valid) };
+        let licence =
+            Licence { kind: LicenceKind::Premises.into(), number: "L-1".to_owned(), valid: Some(valid) };
         let asked = RecordLicenceRequest {
             request_id: request_id(),
             branch_id: shop.branch.clone(),

@@ -23,13 +23,18 @@ const ROUND: u32 = 100;
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Order`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Shown, T>, id: OrderId) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Shown, T>,
+    id: OrderId,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
 {
     let found = app.order(context, id).await?;
-    let shown = app.shown(context, found.clone()).await?;
+    let shown = app.opened(context, found.clone()).await?;
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let shown = shown.clone();
         Box::pin(async move {

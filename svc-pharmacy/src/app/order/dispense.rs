@@ -26,7 +26,12 @@ pub struct Input {
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::NotRegistered`] and [`Error::Unlicensed`] (INV-R10); [`Error::Order`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Shown, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Shown, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -37,8 +42,9 @@ where
         return Err(Error::NotFound);
     }
     app.licensed_branch(context, branch.id).await?;
-    let shown = app.shown(context, found.clone()).await?;
-    let by = context.principal().person().map(|person| app.pharmacist_index(&person.key())).unwrap_or_default();
+    let shown = app.opened(context, found.clone()).await?;
+    let by =
+        context.principal().person().map(|person| app.pharmacist_index(&person.key())).unwrap_or_default();
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let (shown, by) = (shown.clone(), by.clone());
         Box::pin(async move {

@@ -63,7 +63,9 @@ impl App {
         if own.is_some() && own == order.placed_by {
             return Ok(());
         }
-        if is_granted(context, Relationship::OwnBranch) && self.must_work_at(context, order.branch).await.is_ok() {
+        if is_granted(context, Relationship::OwnBranch)
+            && self.must_work_at(context, order.branch).await.is_ok()
+        {
             return Ok(());
         }
         if is_granted(context, Relationship::OwnOrganisation) {
@@ -76,16 +78,25 @@ impl App {
     async fn must_be_of_branch(&self, context: &CallContext, order: &Order) -> Result<(), Error> {
         let branch = super::branch::get(self, context, order.branch).await?;
         let courier = context.principal().has_role(Role::Courier);
-        if courier && own_organisation(context) == Some(branch.organisation) { Ok(()) } else { Err(Error::NotFound) }
+        if courier && own_organisation(context) == Some(branch.organisation) {
+            Ok(())
+        } else {
+            Err(Error::NotFound)
+        }
     }
 
     /// The day at the order's branch.
-    pub(crate) async fn day_at(&self, context: &CallContext, order: &Order, now: Timestamp) -> Result<Date, Error> {
+    pub(crate) async fn day_at(
+        &self,
+        context: &CallContext,
+        order: &Order,
+        now: Timestamp,
+    ) -> Result<Date, Error> {
         Ok(super::branch::get(self, context, order.branch).await?.today(now))
     }
 
     /// Opens what is sealed of an order.
-    pub(crate) async fn shown(&self, context: &CallContext, row: Row) -> Result<Shown, Error> {
+    pub(crate) async fn opened(&self, context: &CallContext, row: Row) -> Result<Shown, Error> {
         let sealed = row.order.parcels.iter().filter_map(|p| Some((p.id, p.proof_sealed.clone()?)));
         let sealed: Vec<_> = sealed.collect();
         let (mut address, mut proofs) = (None, Vec::new());
@@ -145,12 +156,8 @@ fn save(tx: &Tx, mut order: Order, row: Row, entries: &[Entry]) -> Result<Row, E
 
 /// Events of an order are told in the order of its versions.
 fn event(kind: EventType, id: OrderId, version: i64) -> NewEvent {
-    let payload = Event {
-        r#type: kind.into(),
-        key: id.to_string(),
-        resource_id: id.to_string(),
-        ..Event::default()
-    };
+    let payload =
+        Event { r#type: kind.into(), key: id.to_string(), resource_id: id.to_string(), ..Event::default() };
     let name = kind.as_str_name().strip_prefix("EVENT_TYPE_").unwrap_or_default();
     NewEvent::of(name, id, version, &payload)
 }

@@ -22,13 +22,18 @@ pub struct Input {
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Order`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Shown, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Shown, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
 {
     let found = app.order(context, input.order).await?;
-    let shown = app.shown(context, found.clone()).await?;
+    let shown = app.opened(context, found.clone()).await?;
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let (input, shown) = (input.clone(), shown.clone());
         Box::pin(async move {

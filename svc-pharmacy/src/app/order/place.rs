@@ -45,7 +45,12 @@ pub struct Input {
 /// # Errors
 /// As [`super::quote()`], and: [`Error::Price`]; [`Error::Prescription`] for what is not sold over the counter;
 /// [`Error::Unlicensed`]; [`Error::Shortage`].
-pub async fn run<R, T>(app: &App, context: &CallContext, once: Once<R, Shown, T>, input: Input) -> Result<T, Error>
+pub async fn run<R, T>(
+    app: &App,
+    context: &CallContext,
+    once: Once<R, Shown, T>,
+    input: Input,
+) -> Result<T, Error>
 where
     R: Message + 'static,
     T: Message + Default + 'static,
@@ -133,7 +138,8 @@ impl App {
     ) -> Result<Row, Error> {
         let key = self.keys.key(context, input.patient).await?;
         let name = id.to_string();
-        let address = input.address.as_ref().map(|plain| key.seal(address_field(&name), plain)).transpose()?;
+        let address =
+            input.address.as_ref().map(|plain| key.seal(address_field(&name), plain)).transpose()?;
         let source = key.seal(source_field(&name), input.source.as_bytes())?;
         let now = self.clock.now();
         let order = Order {
@@ -193,7 +199,9 @@ impl App {
             let at = Place { branch: from.id, product: *product };
             let here = crate::app::stock::find_able(self, context, *product, *quantity).await?;
             if here.iter().all(|branch| branch.id != from.id) {
-                return Ok(Error::Shortage { next: self.next_with_stock(context, from, at, *quantity).await? });
+                return Ok(Error::Shortage {
+                    next: self.next_with_stock(context, from, at, *quantity).await?,
+                });
             }
         }
         Ok(Error::Shortage { next: None })

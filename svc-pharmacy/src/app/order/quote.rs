@@ -1,14 +1,15 @@
 //! QuoteOrder: list price, plan share, own share and why. Reads the catalogue, asks svc-policy, changes nothing.
 
 use caremesh_kernel::{
-    BranchId, Currency, EventId, MemberId, Money, OrderId, PersonId, PolicyId, ProductId, Zone, checked_half_up,
+    BranchId, Currency, EventId, MemberId, Money, OrderId, PersonId, PolicyId, ProductId, Zone,
+    checked_half_up,
 };
 use caremesh_mesh::{CallContext, Touched};
 use caremesh_proto::policy::v1::{Policy, PolicyState};
 
 use crate::app::{App, Error};
 use crate::clients::{About, Billed, CallError};
-use crate::domain::order::{PricedLine, Priced, Shares, Why, units_in};
+use crate::domain::order::{Priced, PricedLine, Shares, Why, units_in};
 use crate::store::goods::{self, Goods};
 
 /// One product that is asked for.

@@ -34,7 +34,11 @@ impl Shares {
     /// What of it goes beyond the other.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        Self { list: self.list - other.list, plan: self.plan - other.plan, discount: self.discount - other.discount }
+        Self {
+            list: self.list - other.list,
+            plan: self.plan - other.plan,
+            discount: self.discount - other.discount,
+        }
     }
 
     /// The part of a line that goes with the units from `before` to `so_far` of `quantity`: each share rounded once, less

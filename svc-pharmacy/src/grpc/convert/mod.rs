@@ -2,7 +2,7 @@
 //! violation that names the field and the rule.
 
 pub(super) mod branch;
+pub(super) mod order;
 pub(super) mod prescription;
 pub(super) mod safety;
-pub(super) mod order;
 pub(super) mod stock;

@@ -9,7 +9,8 @@ use prost::Message as _;
 
 use crate::app::order::{Item, Quote, QuotedLine, Settlement, Shown};
 use crate::domain::order::{
-    Handover, Method, Order, OrderLine, OrderState, Paid, Parcel, ParcelLine, ParcelState, Party, Record, Shares,
+    Handover, Method, Order, OrderLine, OrderState, Paid, Parcel, ParcelLine, ParcelState, Party, Record,
+    Shares,
 };
 
 /// Items as they were asked for.
@@ -135,8 +136,11 @@ fn parcel(shown: &Shown, parcel: &Parcel) -> wire::Parcel {
 }
 
 fn record(record: &Record) -> wire::DispenseRecord {
-    let state =
-        if record.withdrawn { wire::DispenseRecordState::Withdrawn } else { wire::DispenseRecordState::Recorded };
+    let state = if record.withdrawn {
+        wire::DispenseRecordState::Withdrawn
+    } else {
+        wire::DispenseRecordState::Recorded
+    };
     wire::DispenseRecord {
         dispense_id: record.id.to_string(),
         parcel_ids: record.parcels.iter().map(ToString::to_string).collect(),
@@ -156,7 +160,8 @@ pub(in crate::grpc) fn settlement(settlement: &Settlement) -> wire::GetSettlemen
         amount_minor: line.amount,
         create_time: Some(line.at.to_wire()),
     };
-    let balance = |(of, amount): &(Party, i64)| wire::PartyBalance { party: party(*of).into(), amount_minor: *amount };
+    let balance =
+        |(of, amount): &(Party, i64)| wire::PartyBalance { party: party(*of).into(), amount_minor: *amount };
     wire::GetSettlementResponse {
         lines: settlement.lines.iter().map(line).collect(),
         balances: settlement.balances.iter().map(balance).collect(),

@@ -10,9 +10,7 @@ use caremesh_proto::policy::v1::{Posting, PostingKind};
 use super::{about, call_error, for_patient, parcel_of, refused};
 use crate::app::App;
 use crate::clients::{CallError, Movement};
-use crate::domain::order::{
-    Capture, Entry, Leg, Method, Order, Parcel, ParcelState, part_legs,
-};
+use crate::domain::order::{Capture, Entry, Leg, Method, Order, Parcel, ParcelState, part_legs};
 use crate::store::stock;
 
 /// The flow.
@@ -166,7 +164,11 @@ impl Dispense {
                 }
                 let mut order = order.undo_dispense(id)?;
                 order.benefit.captures.retain(|made| made.parcel != Some(id));
-                order.parcels.iter_mut().filter(|own| own.id == id).for_each(|own| own.hold.clone_from(&hold));
+                order
+                    .parcels
+                    .iter_mut()
+                    .filter(|own| own.id == id)
+                    .for_each(|own| own.hold.clone_from(&hold));
                 Ok(Some((order, Vec::new())))
             })
         });
@@ -265,13 +267,16 @@ impl App {
     ) -> Result<Posting, CallError> {
         let Some(about) = about(order) else { return Ok(Posting::default()) };
         for _ in 0..8 {
-            let posted = self.policy.post_order(context, request_id, &about, revision, movements, &versions).await;
+            let posted =
+                self.policy.post_order(context, request_id, &about, revision, movements, &versions).await;
             match posted {
                 Ok(posted) => return Ok(posted.posting.unwrap_or_default()),
-                Err(error) => match super::fresh_versions(&error).filter(|_| refused(&error, &["BALANCE_CHANGED"])) {
-                    Some(fresh) if !fresh.is_empty() => versions = merged(&versions, fresh),
-                    _ => return Err(error),
-                },
+                Err(error) => {
+                    match super::fresh_versions(&error).filter(|_| refused(&error, &["BALANCE_CHANGED"])) {
+                        Some(fresh) if !fresh.is_empty() => versions = merged(&versions, fresh),
+                        _ => return Err(error),
+                    }
+                }
             }
         }
         Err(CallError::Unavailable)

@@ -65,7 +65,12 @@ impl Flow for Reprice {
 }
 
 impl Reprice {
-    async fn reprice(&self, call: &StepCall, context: &CallContext, order: &Order) -> Result<StepDone, StepError> {
+    async fn reprice(
+        &self,
+        call: &StepCall,
+        context: &CallContext,
+        order: &Order,
+    ) -> Result<StepDone, StepError> {
         let kept: Vec<_> = order.lines.iter().filter(|line| line.kept() > 0).collect();
         let lines: Vec<Billed> = kept.iter().map(|line| billed(order, line, line.kept())).collect();
         let priced = self.price(context, order, &lines).await?;
@@ -81,7 +86,12 @@ impl Reprice {
     }
 
     /// On the snapshot that the order was priced from: what happened since decides nothing.
-    async fn price(&self, context: &CallContext, order: &Order, lines: &[Billed]) -> Result<Priced, StepError> {
+    async fn price(
+        &self,
+        context: &CallContext,
+        order: &Order,
+        lines: &[Billed],
+    ) -> Result<Priced, StepError> {
         let snapshot = order.benefit.priced.snapshot.as_str();
         let Some(about) = about(order).filter(|_| !lines.is_empty() && !snapshot.is_empty()) else {
             return Ok(Priced::default());
@@ -152,7 +162,8 @@ fn movements(order: &Order, priced: &Priced, nothing: bool) -> Vec<Movement> {
     };
     let mut movements: Vec<Movement> = order.benefit.captures.iter().enumerate().map(reverse).collect();
     if order.state == crate::domain::order::OrderState::PartlyShipped {
-        let held = order.benefit.hold.iter().chain(order.parcels.iter().filter_map(|parcel| parcel.hold.as_ref()));
+        let held =
+            order.benefit.hold.iter().chain(order.parcels.iter().filter_map(|parcel| parcel.hold.as_ref()));
         movements.extend(held.map(|hold| Movement::Release { hold: hold.clone() }));
     }
     let legs = kept_legs(priced, nothing);

@@ -61,7 +61,11 @@ impl Flow for Reserve {
 
 /// A step that is repeated after its order went on has nothing to do; one of an order that was closed has to give way.
 fn already(order: &Order) -> Result<StepDone, StepError> {
-    if matches!(order.state, OrderState::Cancelled | OrderState::Expired) { Err(StepError::GiveUp("CLOSED")) } else { Ok(StepDone::forward()) }
+    if matches!(order.state, OrderState::Cancelled | OrderState::Expired) {
+        Err(StepError::GiveUp("CLOSED"))
+    } else {
+        Ok(StepDone::forward())
+    }
 }
 
 impl Reserve {
@@ -72,13 +76,10 @@ impl Reserve {
         };
         let priced = order.benefit.priced.clone();
         let versions = priced.versions.clone();
-        let movement = Movement::Hold {
-            legs: priced.legs,
-            grants: priced.grants,
-            part: 0,
-            until: order.reserved_until,
-        };
-        let posted = self.0.policy.post_order(context, call.request_id, &about, 0, &[movement], &versions).await;
+        let movement =
+            Movement::Hold { legs: priced.legs, grants: priced.grants, part: 0, until: order.reserved_until };
+        let posted =
+            self.0.policy.post_order(context, call.request_id, &about, 0, &[movement], &versions).await;
         match posted {
             Ok(posted) => {
                 let made = posted.posting.unwrap_or_default().instructions;
@@ -113,7 +114,8 @@ impl Reserve {
         order: &Order,
     ) -> Result<StepDone, StepError> {
         let about = about(order).ok_or(StepError::GiveUp("COVER_GONE"))?;
-        let lines: Vec<Billed> = order.lines.iter().map(|line| super::billed(order, line, line.quantity)).collect();
+        let lines: Vec<Billed> =
+            order.lines.iter().map(|line| super::billed(order, line, line.quantity)).collect();
         let priced = self.0.policy.price_order(context, &about, &lines, None).await.map_err(call_error)?;
         if !order.clone().takes(priced.clone()) {
             return Err(StepError::GiveUp("PRICE_CHANGED"));
@@ -126,7 +128,12 @@ impl Reserve {
         Ok(StepDone { data: None, next: Next::Redo { from_step: call.step } })
     }
 
-    async fn authorise(&self, call: &StepCall, context: &CallContext, row: &Row) -> Result<StepDone, StepError> {
+    async fn authorise(
+        &self,
+        call: &StepCall,
+        context: &CallContext,
+        row: &Row,
+    ) -> Result<StepDone, StepError> {
         let order = &row.order;
         let member = order.total().member();
         if member > 0 && order.method == Method::Card {
@@ -151,7 +158,8 @@ impl Reserve {
         let change = self.0.change(&call.context, order.id, |_, mut order| {
             let known = order.state == OrderState::AwaitingPayment;
             Box::pin(async move {
-                order.state = order.state.after(Event::PaymentPending).map_err(crate::domain::order::Refusal::from)?;
+                order.state =
+                    order.state.after(Event::PaymentPending).map_err(crate::domain::order::Refusal::from)?;
                 Ok((!known).then_some((order, Vec::new())))
             })
         });
@@ -209,8 +217,13 @@ impl App {
     }
 
     async fn holds_of(&self, context: &CallContext, order: &Order) -> Result<Vec<String>, StepError> {
-        let known: Vec<String> =
-            order.benefit.hold.iter().chain(order.parcels.iter().filter_map(|p| p.hold.as_ref())).cloned().collect();
+        let known: Vec<String> = order
+            .benefit
+            .hold
+            .iter()
+            .chain(order.parcels.iter().filter_map(|p| p.hold.as_ref()))
+            .cloned()
+            .collect();
         let (true, Some(policy), Some(about)) = (known.is_empty(), order.policy, about(order)) else {
             return Ok(known);
         };
