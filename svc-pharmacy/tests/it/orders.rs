@@ -27,7 +27,7 @@ fn balanced(shares: &Shares) {
 
 for_each_database! { with world;
     async fn inv_r5_a_quote_says_who_bears_what_and_why_and_changes_nothing(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         let asked = quoting(&shop, family.person(1), vec![item(&product, 10), item(&product, 15)]);
         let quote = world.orders(&family.holder).quote_order(asked).await.expect("a quote").into_inner().quote;
@@ -45,7 +45,7 @@ for_each_database! { with world;
     }
 
     async fn who_has_no_cover_pays_the_list_price_and_is_told_so(world: World) {
-        let (person, shop) = (world.uninsured().await, world.shop().await);
+        let (person, shop) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         let own = person.person_id.expect("a record").to_string();
         let asked = quoting(&shop, own, vec![item(&product, 10)]);
@@ -56,7 +56,7 @@ for_each_database! { with world;
     }
 
     async fn inv_r3_what_cannot_be_sold_here_is_refused_by_name(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let stranger = world.uninsured().await;
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         let mut holder = world.orders(&family.holder);
@@ -88,7 +88,7 @@ for_each_database! { with world;
     }
 
     async fn an_order_is_held_paid_dispensed_in_parts_delivered_and_settled(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 40).await;
         let asked = place(&shop, family.person(1), vec![item(&product, 30)], STRIP * 3);
@@ -133,7 +133,7 @@ for_each_database! { with world;
     }
 
     async fn a_return_reverses_and_prices_anew_what_is_kept(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 30).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 30)], STRIP * 3)).await;
@@ -176,7 +176,7 @@ for_each_database! { with world;
     }
 
     async fn inv_r6_a_cancelled_order_gives_everything_back_exactly_once(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 30).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 30)], STRIP * 3)).await;
@@ -199,7 +199,7 @@ for_each_database! { with world;
     }
 
     async fn a_rest_that_is_cancelled_prices_what_was_handed_over(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 30).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 30)], STRIP * 3)).await;
@@ -220,7 +220,7 @@ for_each_database! { with world;
     }
 
     async fn inv_r6_an_order_whose_time_is_over_is_closed_and_nothing_of_it_stays(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 10)], STRIP)).await;
@@ -242,7 +242,7 @@ for_each_database! { with world;
     }
 
     async fn cash_on_delivery_refused_at_the_door_leaves_nothing_owed_and_nothing_restocked(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let mut asked = place(&shop, family.person(1), vec![item(&product, 10)], STRIP);
@@ -274,7 +274,7 @@ for_each_database! { with world;
     }
 
     async fn cash_is_taken_at_the_door_and_given_back_with_the_goods(world: World) {
-        let (person, shop) = (world.uninsured().await, world.shop().await);
+        let (person, shop) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let own = person.person_id.expect("a record").to_string();
@@ -300,7 +300,7 @@ for_each_database! { with world;
     }
 
     async fn a_lot_recalled_after_packing_stays_in_the_branch_and_nobody_pays_for_it(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 10)], STRIP)).await;
@@ -324,7 +324,7 @@ for_each_database! { with world;
     }
 
     async fn a_provider_that_is_late_double_and_failing_is_asked_again_and_takes_once(world: World) {
-        let (person, shop) = (world.uninsured().await, world.shop().await);
+        let (person, shop) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 20).await;
         let own = person.person_id.expect("a record").to_string();
@@ -346,7 +346,7 @@ for_each_database! { with world;
     }
 
     async fn the_last_pack_goes_to_one_and_the_others_learn_where_else(world: World) {
-        let (shop, other) = (world.shop().await, world.shop().await);
+        let (shop, other) = (world.order_shop().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         world.receive(&other, &product, 100).await;
@@ -372,7 +372,7 @@ for_each_database! { with world;
     }
 
     async fn inv_r10_only_a_registered_pharmacist_of_the_licensed_branch_dispenses(world: World) {
-        let (person, shop) = (world.uninsured().await, world.shop().await);
+        let (person, shop) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let own = person.person_id.expect("a record").to_string();
@@ -385,7 +385,7 @@ for_each_database! { with world;
         let unregistered = staff("pharmacist");
         let asked = dispensing(&order, Handover::AtCounter);
         assert_eq!(refused(world.orders(&unregistered).dispense_parcel(asked.clone()).await), "PHARMACIST_NOT_REGISTERED");
-        let elsewhere = world.shop().await.pharmacist;
+        let elsewhere = world.order_shop().await.pharmacist;
         assert_eq!(refused(world.orders(&elsewhere).dispense_parcel(asked.clone()).await), "RESOURCE_NOT_FOUND");
         world.licence_ends(&shop).await;
         assert_eq!(refused(world.orders(&shop.pharmacist).dispense_parcel(asked).await), "BRANCH_NOT_LICENSED");
@@ -405,8 +405,8 @@ for_each_database! { with world;
     }
 
     async fn an_order_is_seen_by_patient_payer_branch_and_nobody_else(world: World) {
-        let (family, shop) = (world.family().await, world.shop().await);
-        let (stranger, elsewhere) = (world.uninsured().await, world.shop().await);
+        let (family, shop) = (world.family().await, world.order_shop().await);
+        let (stranger, elsewhere) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let order = world.placed(&family, place(&shop, family.person(1), vec![item(&product, 10)], STRIP)).await;
@@ -430,7 +430,7 @@ for_each_database! { with world;
     }
 
     async fn a_watcher_sees_each_state_and_the_end(world: World) {
-        let (person, shop) = (world.uninsured().await, world.shop().await);
+        let (person, shop) = (world.uninsured().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
         let own = person.person_id.expect("a record").to_string();

@@ -35,14 +35,14 @@ impl World {
         OrderServiceClient::new(self.person(person))
     }
 
-    pub(crate) fn stock(&self, person: &TestPerson) -> StockServiceClient<CallerChannel> {
+    pub(crate) fn stock_of_shop(&self, person: &TestPerson) -> StockServiceClient<CallerChannel> {
         StockServiceClient::new(self.person(person))
     }
 
     /// A licensed branch near Lagos, with a pharmacist and a courier.
-    pub(crate) async fn shop(&self) -> Shop {
+    pub(crate) async fn order_shop(&self) -> Shop {
         let organisation = fresh_id("org");
-        let branch = self.branch(&organisation).await;
+        let branch = self.bare_branch(&organisation).await;
         let operator = staff("operator");
         let mut branches = BranchServiceClient::new(self.person(&operator));
         for kind in [LicenceKind::Premises, LicenceKind::Superintendent] {
@@ -60,7 +60,7 @@ impl World {
         Shop { branch, organisation, pharmacist, courier }
     }
 
-    async fn branch(&self, organisation: &str) -> String {
+    async fn bare_branch(&self, organisation: &str) -> String {
         let operator = staff("operator");
         let mut branches = BranchServiceClient::new(self.person(&operator));
         let asked = CreateBranchRequest {
@@ -122,14 +122,15 @@ impl World {
             quantity,
             unit_code: "{tablet}".to_owned(),
         };
-        self.stock(&shop.pharmacist).receive_stock(asked).await.expect("stock");
+        self.stock_of_shop(&shop.pharmacist).receive_stock(asked).await.expect("stock");
     }
 
     /// On hand and reserved of a product at a branch.
     pub(crate) async fn shelf(&self, shop: &Shop, product: &str) -> (i64, i64) {
         let asked =
             ListLotsRequest { branch_id: shop.branch.clone(), product_id: product.to_owned(), page: None };
-        let lots = self.stock(&shop.pharmacist).list_lots(asked).await.expect("lots").into_inner().lots;
+        let lots =
+            self.stock_of_shop(&shop.pharmacist).list_lots(asked).await.expect("lots").into_inner().lots;
         (lots.iter().map(|lot| lot.on_hand).sum(), lots.iter().map(|lot| lot.reserved).sum())
     }
 }
@@ -251,7 +252,7 @@ impl World {
     /// A branch that nobody has licensed yet.
     pub(crate) async fn unlicensed(&self) -> Shop {
         let organisation = fresh_id("org");
-        let made = self.branch(&organisation).await;
+        let made = self.bare_branch(&organisation).await;
         Shop { branch: made, organisation, pharmacist: staff("pharmacist"), courier: staff("courier") }
     }
 
@@ -278,7 +279,7 @@ impl World {
             lot_number: "A1".to_owned(),
             reason: "impurity".to_owned(),
         };
-        self.stock(&staff("operator")).recall_lot(asked).await.expect("a recall");
+        self.stock_of_shop(&staff("operator")).recall_lot(asked).await.expect("a recall");
     }
 
     /// What the sweeper does, without waiting for it.

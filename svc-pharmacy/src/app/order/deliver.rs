@@ -27,7 +27,7 @@ where
     let found = app.order(context, id).await?;
     let key = app.keys.key(context, found.order.patient).await?;
     let sealed = hex::encode(key.seal(proof_field(&parcel.to_string()), proof.as_bytes())?);
-    let mut shown = app.opened(context, found.clone()).await?;
+    let mut shown = app.shown_order(context, found.clone()).await?;
     shown.proofs.push((parcel, proof));
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let (shown, sealed) = (shown.clone(), sealed.clone());
@@ -81,7 +81,7 @@ where
     T: Message + Default + 'static,
 {
     let found = app.order(context, failed.order).await?;
-    let shown = app.opened(context, found.clone()).await?;
+    let shown = app.shown_order(context, found.clone()).await?;
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let shown = shown.clone();
         Box::pin(async move {

@@ -42,7 +42,7 @@ where
         return Err(Error::NotFound);
     }
     app.licensed_branch(context, branch.id).await?;
-    let shown = app.opened(context, found.clone()).await?;
+    let shown = app.shown_order(context, found.clone()).await?;
     let by =
         context.principal().person().map(|person| app.pharmacist_index(&person.key())).unwrap_or_default();
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {

@@ -96,7 +96,7 @@ impl App {
     }
 
     /// Opens what is sealed of an order.
-    pub(crate) async fn opened(&self, context: &CallContext, row: Row) -> Result<Shown, Error> {
+    pub(crate) async fn shown_order(&self, context: &CallContext, row: Row) -> Result<Shown, Error> {
         let sealed = row.order.parcels.iter().filter_map(|p| Some((p.id, p.proof_sealed.clone()?)));
         let sealed: Vec<_> = sealed.collect();
         let (mut address, mut proofs) = (None, Vec::new());

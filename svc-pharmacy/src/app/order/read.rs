@@ -32,7 +32,7 @@ pub struct Wanted {
 /// [`Error::NotFound`].
 pub async fn get(app: &App, context: &CallContext, id: OrderId) -> Result<Shown, Error> {
     let row = app.order(context, id).await?;
-    app.opened(context, row).await
+    app.shown_order(context, row).await
 }
 
 /// One page, and where the next begins.
@@ -57,7 +57,7 @@ pub async fn list(
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         context.touched(Touched::read(row.order.patient, row.order.id));
-        shown.push(app.opened(context, row).await?);
+        shown.push(app.shown_order(context, row).await?);
     }
     if shown.is_empty() {
         context.touched(Touched::read(wanted.patient, "orders"));

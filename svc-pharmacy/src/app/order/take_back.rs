@@ -25,7 +25,7 @@ where
     T: Message + Default + 'static,
 {
     let found = app.order(context, id).await?;
-    let shown = app.opened(context, found.clone()).await?;
+    let shown = app.shown_order(context, found.clone()).await?;
     app.once(context, once, Whose::Shown(found.order.patient), move |tx| {
         let (shown, lines) = (shown.clone(), lines.clone());
         Box::pin(async move {
