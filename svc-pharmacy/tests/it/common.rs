@@ -223,7 +223,7 @@ impl World {
 
     /// Another instance of the service on the same stores, with other settings; it lives as long as the world.
     pub(crate) async fn beside(&self, config: &Config) -> (Service, Server) {
-        let service = start(&self.mesh, config, &self.clock, &self.life).await;
+        let service = start(&self.mesh, config, &self.clock, self.bank.clone(), &self.life).await;
         let server = Server { name: NAME.to_owned(), address: service.address() };
         (service, server)
     }
