@@ -119,7 +119,7 @@ for_each_database! { with store;
     }
 
     async fn a_full_pool_is_told_as_overload(store: Store) {
-        let config = Config { write_connections: 1, acquire_timeout_ms: Some(100), ..store.config() };
+        let config = Config { write_connections: 1, acquire_timeout_ms: Some(1_000), ..store.config() };
         let db = caremesh_db::Db::connect(config).await.expect("open");
         let (started, hold) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
         let holder = tokio::spawn({
