@@ -148,7 +148,18 @@ fn told(name: &str, report: AuditReport) -> Result<(), Failure> {
     Ok(())
 }
 
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// svc-pharmacy's settings, for a command that works on its stores alone.
+pub(crate) fn pharmacy_config(root: Option<&Path>, sources: &Sources) -> Result<pharmacy::Config, Failure> {
+    match root {
+        Some(root) => {
+            let folder = DataFolder::open(root).or_environment()?;
+            up::settings::pharmacy(sources, &folder).or_settings()
+        }
+        None => sources.component("pharmacy", &components::pharmacy_defaults()).or_settings(),
+    }
+}
+
+pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.or_environment()?.block_on(work)
 }

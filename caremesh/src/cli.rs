@@ -37,6 +37,16 @@ pub enum Command {
     },
     /// Brings the databases to the schema of this version: those of the data folder, or those that are configured.
     Migrate(Settings),
+    /// Reads a file into a service's store. What is there already stays: an import that broke off is run again.
+    Import {
+        /// What the file holds.
+        what: Imported,
+        /// The file.
+        file: PathBuf,
+        /// Where the settings come from.
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Recomputes what must add up. Exit code 1 on any difference.
     Verify {
         /// What to verify.
@@ -56,6 +66,13 @@ pub enum Component {
     Policy,
     /// Medicines, prescriptions, stock and orders at the insured price.
     Pharmacy,
+}
+
+/// What `import` can read.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Imported {
+    /// A CSV file of medicines: our own columns, or those of the A-Z Medicine Dataset of India.
+    Medications,
 }
 
 /// What `verify` can recompute.

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Settings};
+use crate::cli::{Cli, Command, Imported, Settings};
 use crate::config::{Sources, process_environment};
 use crate::exit::{Failure, OrFail};
-use crate::{admin, serve, token, up};
+use crate::{admin, import, serve, token, up};
 
 /// Where `up` keeps its data when nobody says otherwise.
 const DEFAULT_DATA: &str = "data";
@@ -22,6 +22,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(settings) => up::run(&data_of(&settings), &sources(&settings)?),
         Command::Serve { component, settings } => serve::run(component, &sources(&settings)?),
         Command::Migrate(settings) => admin::migrate(settings.data.as_deref(), &sources(&settings)?),
+        Command::Import { what: Imported::Medications, file, settings } => {
+            import::medications(&file, settings.data.as_deref(), &sources(&settings)?)
+        }
         Command::Verify { what, settings } => {
             admin::verify(what, settings.data.as_deref(), &sources(&settings)?)
         }

@@ -12,6 +12,7 @@ pub mod edge_client;
 pub mod endpoints;
 pub mod exit;
 pub mod files;
+pub mod import;
 pub mod issuer;
 pub mod process;
 pub mod ready;
