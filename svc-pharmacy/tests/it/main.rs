@@ -7,6 +7,7 @@ mod catalogue;
 mod catalogue_import;
 mod common;
 mod contract;
+mod dispense;
 mod insured;
 mod orders;
 mod papers;
