@@ -31,12 +31,15 @@ pub(crate) struct Standing {
     pub pending: usize,
 }
 
-/// Tells how the index stands.
+/// Tells how the index stands; that of a name only, if one is given.
 ///
 /// # Errors
-/// [`Error::Search`] when the engine is away.
-pub(crate) async fn status(app: &App, context: &CallContext) -> Result<Standing, Error> {
+/// [`Error::NotFound`] when another index is in use; [`Error::Search`] when the engine is away.
+pub(crate) async fn status(app: &App, context: &CallContext, name: &str) -> Result<Standing, Error> {
     let index = app.search.index().status().await?;
+    if !name.is_empty() && name != index.name {
+        return Err(Error::NotFound);
+    }
     let pending = app.db.list_events(context, index.position, EVENTS).await?;
     let pending = pending.iter().filter(|event| batch(event).is_some()).count();
     Ok(Standing { engine: app.search.index().engine(), index, pending })

@@ -1,6 +1,5 @@
 //! CatalogService.
 
-use caremesh_mesh::accept::context_of;
 use caremesh_mesh::{accept, wire};
 use caremesh_proto::pharmacy::v1::catalog_service_server::CatalogService;
 use caremesh_proto::pharmacy::v1::{
@@ -90,8 +89,8 @@ impl CatalogService for Door {
         &self,
         request: Request<GetIndexStatusRequest>,
     ) -> Result<Response<GetIndexStatusResponse>, Status> {
-        let context = context_of(&request)?;
-        let standing = follow_catalogue::status(&self.app, &context).await;
+        let (context, request) = accept(request)?;
+        let standing = follow_catalogue::status(&self.app, &context, &request.index_name).await;
         let standing = standing.map_err(|error| error::status(&context, error))?;
         Ok(Response::new(convert::standing(standing)))
     }

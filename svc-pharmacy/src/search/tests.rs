@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use caremesh_kernel::Uuid;
 
 use super::embedded::Embedded;
-use super::index::{Document, MedicationIndex};
+use super::index::{Document, IndexError, MedicationIndex};
 use super::meilisearch::{Meilisearch, MeilisearchConfig};
 use super::{Asked, Results, Search, Texts, document, form_value};
 
@@ -58,9 +58,16 @@ async fn search_over(engine: Arc<dyn MedicationIndex>, lines: &[&str]) -> Arc<Se
     search
 }
 
+/// Finds; an engine that is too busy for a moment is asked again, as its callers are told to.
 async fn find(search: &Arc<Search>, text: &str) -> Results {
-    let asked = Asked { text: text.to_owned(), ..Asked::default() };
-    search.find(asked).await.unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    for _ in 0..5 {
+        let asked = Asked { text: text.to_owned(), ..Asked::default() };
+        match search.find(asked).await {
+            Err(IndexError::Down(_)) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+            found => return found.unwrap_or_else(|error| panic!("{text:?}: {error}")),
+        }
+    }
+    panic!("the engine was away all the time")
 }
 
 /// The places of the products that a search finds.

@@ -33,7 +33,7 @@ impl World {
     /// Searches until the index has followed the catalogue to `at_least` products.
     async fn followed(&self, at_least: i64) {
         for _ in 0..400 {
-            let status = self.operator().get_index_status(GetIndexStatusRequest {}).await;
+            let status = self.operator().get_index_status(GetIndexStatusRequest::default()).await;
             let status = status.expect("a status").into_inner();
             if status.document_count >= at_least && status.pending_changes == 0 {
                 return;
@@ -229,7 +229,7 @@ for_each_database! { with world;
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unavailable, "SEARCH_DOWN"));
         assert!(refusal.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
         let mut operator = CatalogServiceClient::new(world.mesh.person(&server, &staff("operator")).expect("a caller"));
-        assert_eq!(refused(operator.get_index_status(GetIndexStatusRequest {}).await), "SEARCH_DOWN");
+        assert_eq!(refused(operator.get_index_status(GetIndexStatusRequest::default()).await), "SEARCH_DOWN");
         let by_code = GetProductRequest { code: "T-5".to_owned(), ..GetProductRequest::default() };
         client.get_product(by_code).await.expect("prices and orders do not wait for the engine");
     }
