@@ -4,9 +4,6 @@
 use caremesh_db::Kind;
 use sea_orm::{ConnectionTrait, Statement, Value};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::Error;
 
 /// Type of a column of a list parameter.
 #[derive(Clone, Copy, Debug)]
@@ -55,15 +52,6 @@ pub(super) fn insert(kind: Kind, table: &str, columns: &[Column]) -> String {
     format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}", list(kind, "$1", "r", columns))
 }
 
-/// A JSON object of pairs of name and expression, as text.
-pub(super) fn object(kind: Kind, pairs: &[(&str, &str)]) -> String {
-    let body = pairs.iter().map(|(name, value)| format!("'{name}', {value}")).collect::<Vec<_>>().join(", ");
-    match kind {
-        Kind::Postgres => format!("json_build_object({body})::text"),
-        Kind::Sqlite => format!("json_object({body})"),
-    }
-}
-
 /// A list parameter.
 pub(super) fn json<T: Serialize>(rows: &[T]) -> Value {
     // Rows are plain structs of texts and numbers: serde_json has nothing to refuse.
@@ -73,35 +61,4 @@ pub(super) fn json<T: Serialize>(rows: &[T]) -> Value {
 /// A statement for the database of a connection.
 pub(super) fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Statement {
     Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
-}
-
-/// Rows of several shapes in one answer: each a tag and a JSON object.
-pub(super) async fn tagged<C: ConnectionTrait>(
-    connection: &C,
-    sql: &str,
-    values: Vec<Value>,
-) -> Result<Vec<(String, String)>, Error> {
-    let rows = connection.query_all_raw(statement(connection, sql, values)).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
-}
-
-/// A JSON object of a statement as a row.
-pub(super) fn parse<T: DeserializeOwned>(body: &str) -> Result<T, Error> {
-    serde_json::from_str(body).map_err(|_| Error::Corrupt("a row is not what its table says"))
-}
-
-/// Bytes inside a JSON object, as lower-case hexadecimal text.
-pub(super) fn hex_of(kind: Kind, column: &str) -> String {
-    match kind {
-        Kind::Postgres => format!("encode({column}, 'hex')"),
-        Kind::Sqlite => format!("lower(hex({column}))"),
-    }
-}
-
-/// Bytes out of hexadecimal text in a list parameter.
-pub(super) fn bytes_of(kind: Kind, text: &str) -> String {
-    match kind {
-        Kind::Postgres => format!("decode({text}, 'hex')"),
-        Kind::Sqlite => format!("unhex({text})"),
-    }
 }

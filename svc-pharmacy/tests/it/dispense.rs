@@ -25,7 +25,7 @@ struct Counter {
 
 impl World {
     /// A product of the catalogue.
-    async fn product(&self, generic: &str, strength: &str, price: i64) -> String {
+    async fn prescribable(&self, generic: &str, strength: &str, price: i64) -> String {
         let id = fresh_id("prd");
         let sql = format!(
             "INSERT INTO product (id, code, country, name, sort_name, generic, strength, form, route, pack, manufacturer, atc, \
@@ -39,7 +39,7 @@ impl World {
 
     async fn counter(self, repeats: i32) -> Counter {
         let (shop, patient) = (self.shop(PLACES[0]).await, patient());
-        let product = self.product("Metformin Hydrochloride", "500mg", 100).await;
+        let product = self.prescribable("Metformin Hydrochloride", "500mg", 100).await;
         self.stocked(&shop, &product, "L1", 400, 1_000).await;
         let rx = self.issued(&patient, vec![self.item("Metformin", repeats, 365)]).await;
         Counter { world: self, shop, patient, product, rx }
@@ -158,9 +158,9 @@ for_each_database! { with world;
         let counter = world.counter(3).await;
         let world = &counter.world;
         let brand = counter.product.clone();
-        let cheap = world.product("Metformin", "500 mg", 90).await;
-        let dear = world.product("Metformin", "500 mg", 110).await;
-        let weak = world.product("Metformin", "50 mg", 10).await;
+        let cheap = world.prescribable("Metformin", "500 mg", 90).await;
+        let dear = world.prescribable("Metformin", "500 mg", 110).await;
+        let weak = world.prescribable("Metformin", "50 mg", 10).await;
         for product in [&cheap, &dear, &weak] {
             world.stocked(&counter.shop, product, "L", 400, 100).await;
         }
@@ -190,7 +190,7 @@ for_each_database! { with world;
         world.reference().await;
         let counter = world.counter(3).await;
         let warfarin = counter.world.issued(&counter.patient, vec![counter.world.item("Warfarin", 0, 30)]).await;
-        let product = counter.world.product("Warfarin", "500 mg", 1).await;
+        let product = counter.world.prescribable("Warfarin", "500 mg", 1).await;
         counter.world.stocked(&counter.shop, &product, "L", 400, 100).await;
         counter.world.declare(&counter.patient, &[], &["Aspirin"], (1980, 1, 1)).await;
         let asked = DispenseItemRequest { item_id: warfarin.items[0].item_id.clone(), product_id: product, ..counter.ask(30) };
@@ -224,7 +224,7 @@ for_each_database! { with world;
     async fn what_the_branch_does_not_have_is_refused_with_the_next_one(world: World) {
         let counter = world.counter(3).await;
         let elsewhere = counter.world.shop(PLACES[1]).await;
-        let rare = counter.world.product("Metformin", "500 mg", 100).await;
+        let rare = counter.world.prescribable("Metformin", "500 mg", 100).await;
         counter.world.stocked(&elsewhere, &rare, "L", 400, 30).await;
         let asked = DispenseItemRequest { product_id: rare, ..counter.ask(30) };
         let refusal = counter.dispense(asked).await.expect_err("not here");

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use caremesh_db::{Batch, Expect, Kind};
-use caremesh_kernel::{Currency, Date, MemberId, PersonId, PlanId, PlanVersionId, PolicyId, QuoteId, TermId};
+use caremesh_kernel::{MemberId, PersonId, PolicyId};
 use sea_orm::{ConnectionTrait, Value};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::life::{self, EndorsementRow, RefundRow};
 use super::quote::{self, ReceiptRow};
@@ -13,83 +13,10 @@ use super::scope::{self, Scope};
 use super::sql::Column::{Number, Text};
 use super::sql::{bytes_of, hex_of, json, list, object, parse, statement, tagged};
 use super::{Error, parse_id};
-use crate::domain::plan::Relation;
 
-/// A row of `policy`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) id: PolicyId,
-    pub(crate) quote_id: QuoteId,
-    pub(crate) plan_id: PlanId,
-    pub(crate) policyholder: PersonId,
-    pub(crate) state: String,
-    pub(crate) zone: String,
-    pub(crate) currency: Currency,
-    pub(crate) lead_carrier: String,
-    pub(crate) activated_at: Option<i64>,
-    /// First day without cover, of a policy that has ended.
-    pub(crate) ended_on: Option<Date>,
-    /// The day on which time may change it: the worker looks at it then.
-    pub(crate) acts_on: Option<Date>,
-    pub(crate) version: i64,
-    pub(crate) created_at: i64,
-    pub(crate) updated_at: i64,
-}
+mod rows;
 
-/// A row of `policy_term`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TermRow {
-    pub(crate) id: TermId,
-    pub(crate) policy_id: PolicyId,
-    pub(crate) number: i64,
-    pub(crate) starts_on: Date,
-    pub(crate) ends_on: Date,
-    pub(crate) state: String,
-    /// The premium as it is agreed by now, as JSON text; that of the quote while nothing has changed it.
-    pub(crate) premium: Option<String>,
-}
-
-/// A row of `term_segment`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SegmentRow {
-    pub(crate) term_id: TermId,
-    pub(crate) starts_on: Date,
-    pub(crate) ends_on: Date,
-    pub(crate) plan_version_id: PlanVersionId,
-    pub(crate) sum_insured: i64,
-}
-
-/// A row of `member`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MemberRow {
-    pub(crate) id: MemberId,
-    pub(crate) policy_id: PolicyId,
-    pub(crate) position: i64,
-    pub(crate) person_id: PersonId,
-    pub(crate) relation: Relation,
-    pub(crate) starts_on: Date,
-    pub(crate) ends_on: Date,
-    pub(crate) continuous_from: Date,
-    /// Why the cover ended before its time.
-    pub(crate) end_reason: Option<String>,
-    /// 1: waiting periods are waived.
-    pub(crate) waiting_waived: i64,
-    /// Hexadecimal text: day of birth and declared conditions.
-    pub(crate) facts_sealed: String,
-}
-
-/// A policy with everything that hangs on it.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) policy: Row,
-    pub(crate) quote: quote::Row,
-    pub(crate) terms: Vec<TermRow>,
-    pub(crate) segments: Vec<SegmentRow>,
-    pub(crate) members: Vec<MemberRow>,
-    pub(crate) receipts: Vec<ReceiptRow>,
-    pub(crate) endorsements: Vec<EndorsementRow>,
-    pub(crate) refunds: Vec<RefundRow>,
-}
+pub(crate) use rows::{Found, MemberRow, Row, SegmentRow, TermRow};
 
 /// Ids of the scope's policies after a cursor, newest first: at most `limit`, and of one person if one is named.
 pub(crate) async fn list_ids<C: ConnectionTrait>(
