@@ -13,7 +13,6 @@ use caremesh_mesh::client::ClientConfig;
 use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::identity::Identity;
 use caremesh_mesh::port::payment::LocalPayments;
-use caremesh_mesh::wire::ToWire as _;
 use caremesh_proto::pharmacy::v1::audit_service_client::AuditServiceClient;
 use caremesh_proto::pharmacy::v1::feed_service_client::FeedServiceClient;
 use caremesh_proto::pharmacy::v1::{Event, ListEventsRequest};
@@ -282,10 +281,6 @@ pub(crate) fn fresh_id(prefix: &str) -> String {
 
 pub(crate) fn naira(minor: i64) -> Option<types::Money> {
     Some(types::Money { currency_code: "NGN".to_owned(), minor_units: minor })
-}
-
-pub(crate) fn wire_date(date: Date) -> Option<types::Date> {
-    Some(date.to_wire())
 }
 
 /// `ErrorInfo.reason` of a refusal.

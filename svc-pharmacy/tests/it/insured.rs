@@ -21,10 +21,6 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn member(&self, n: usize) -> String {
-        self.policy.members[n].member_id.clone()
-    }
-
     pub(crate) fn person(&self, n: usize) -> String {
         self.policy.members[n].person_id.clone()
     }

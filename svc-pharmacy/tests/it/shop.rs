@@ -20,7 +20,6 @@ use crate::insured::Family;
 #[derive(Clone, Debug)]
 pub(crate) struct Shop {
     pub(crate) branch: String,
-    pub(crate) organisation: String,
     pub(crate) pharmacist: TestPerson,
     pub(crate) courier: TestPerson,
 }
@@ -57,7 +56,7 @@ impl World {
         let pharmacist = staff("pharmacist");
         self.register(&pharmacist, &branch).await;
         let courier = staff("courier").of(&organisation);
-        Shop { branch, organisation, pharmacist, courier }
+        Shop { branch, pharmacist, courier }
     }
 
     async fn bare_branch(&self, organisation: &str) -> String {
@@ -253,7 +252,7 @@ impl World {
     pub(crate) async fn unlicensed(&self) -> Shop {
         let organisation = fresh_id("org");
         let made = self.bare_branch(&organisation).await;
-        Shop { branch: made, organisation, pharmacist: staff("pharmacist"), courier: staff("courier") }
+        Shop { branch: made, pharmacist: staff("pharmacist"), courier: staff("courier") }
     }
 
     /// The premises' licence of the branch was over yesterday.
