@@ -56,6 +56,8 @@ pub struct GatewayConfig {
     pub static_folder: Option<PathBuf>,
     /// Origins that pages of `static_folder` may connect to besides the gateway: the sign-in service.
     pub connect_origins: Vec<String>,
+    /// Where documents are kept that services sign tickets for. Without it every document is unknown.
+    pub documents: Option<DocumentsConfig>,
     /// Who may read the contract over reflection.
     pub reflection: ReflectionAccess,
     /// Limits.
@@ -76,6 +78,7 @@ impl Default for GatewayConfig {
             allowed_origins: Vec::new(),
             static_folder: None,
             connect_origins: Vec::new(),
+            documents: None,
             reflection: ReflectionAccess::Operators,
             limits: Limits::default(),
             drain: Drain::default(),
@@ -91,6 +94,25 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// The private key, PKCS #8 or SEC1.
     pub key: PathBuf,
+}
+
+/// Where documents are kept, and under which key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentsConfig {
+    /// The folder, which all replicas of the gateway must share.
+    pub folder: PathBuf,
+    /// A file with 32 random bytes in base64: what every document's own key is wrapped with. Lost, all
+    /// documents are lost; keep its backup apart from theirs.
+    pub key_file: PathBuf,
+    /// The most bytes of one document, whatever its ticket allows. 1 or more.
+    #[serde(default = "twenty_five_mebibytes")]
+    pub max_bytes: u64,
+}
+
+/// A photo of a prescription has 3 to 12 MB, a scanned hospital bill up to 20.
+const fn twenty_five_mebibytes() -> u64 {
+    25 << 20
 }
 
 /// Who may list and describe services through the gateway.
@@ -228,6 +250,9 @@ impl GatewayConfig {
         }
         if self.static_folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
             return Err(ConfigError::new("static_folder", "must be a folder"));
+        }
+        if self.documents.as_ref().is_some_and(|it| it.max_bytes == 0) {
+            return Err(ConfigError::new("documents.max_bytes", "must be 1 or more"));
         }
         self.limits.check()
     }

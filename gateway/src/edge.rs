@@ -11,18 +11,21 @@ use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
 use caremesh_mesh::telemetry::{MetricsLayer, TraceLayer};
+use caremesh_mesh::tls::WorkloadIdentity;
 use http::{HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, ServiceBuilder};
 
 use crate::config::{ConfigError, GatewayConfig};
+use crate::documents::{Documents, Shares, is_document};
 use crate::files::Files;
 use crate::forward::Forward;
 use crate::forward::request_body::WaitingRoom;
 use crate::limits::{KeyedLimit, Seats};
 use crate::own::Own;
 use crate::routing::{Routing, Target};
+use crate::serve::Error;
 use crate::steps::address::AddressLimit;
 use crate::steps::authenticate::Authenticate;
 use crate::steps::call_id::ShowCallId;
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) own: Arc<Own>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) metrics: MetricsLayer,
+    /// The gateway's own, which signs receipts.
+    pub(crate) identity: WorkloadIdentity,
 }
 
 /// A service of the edge: never waits for readiness, never fails.
@@ -66,13 +71,21 @@ impl<S> Edge for S where
 /// Puts the steps in order, outermost first.
 ///
 /// # Errors
-/// A configured origin that is none.
-pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, ConfigError> {
+/// A configured origin that is none, a store of documents that cannot be opened.
+pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, Error> {
     let origins = config.origins("allowed_origins", &config.allowed_origins)?;
     let connect = config.origins("connect_origins", &config.connect_origins)?;
     let limits = &config.limits;
-    let by_address = KeyedLimit::new(limits.address_rate, limits.remembered_keys);
-    let by_caller = KeyedLimit::new(limits.principal_rate, limits.remembered_keys);
+    let addresses = Arc::new(KeyedLimit::new(limits.address_rate, limits.remembered_keys));
+    let callers = Arc::new(KeyedLimit::new(limits.principal_rate, limits.remembered_keys));
+    let shares = Shares {
+        identity: shared.identity,
+        authenticator: shared.authenticator.clone(),
+        addresses: addresses.clone(),
+        callers: callers.clone(),
+    };
+    let documents = config.documents.as_ref().map(|it| Documents::open(it, shares)).transpose();
+    let documents = documents.map_err(|error| Error::Documents(std::io::Error::other(error)))?;
     let files = Files::new(config.static_folder.clone(), &connect);
     let carrier = Carrier::new(config, shared.own);
 
@@ -82,7 +95,7 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         .layer(cors::layer(&origins))
         // Before grpc-web, which answers 400 to plain HTTP/1.1 and to content types with parameters.
         // Also removes the headers that only the mesh may write, before anything could believe them.
-        .layer(SpeechLayer::new(files.into_service()))
+        .layer(SpeechLayer::new(plain(documents, files)))
         // Outside everything that can refuse: a refusal made inside becomes one that browsers read.
         .layer(GrpcWebLayer::new())
         // Inside grpc-web, so that it reads the status of every answer in its native form; outside all
@@ -96,19 +109,32 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         // The look-up decides nothing; deadline and authentication need what it finds.
         .layer(GateLayer(LookUp(shared.routing.clone())))
         // Before authentication, so that guessing tokens is limited and costs no signature check.
-        .layer(GateLayer(AddressLimit(Arc::new(by_address))))
+        .layer(GateLayer(AddressLimit(addresses)))
         // Outside authentication, which may wait for a key set, and outside reading the body, so that
         // a slow sender runs out of time.
         .layer(AroundLayer::new(Deadlines { unknown: limits.unknown_deadline() }))
         .layer(AroundLayer::new(Authenticate(shared.authenticator)))
         // After authentication: it counts whom authentication has found.
-        .layer(GateLayer(PrincipalLimit(Arc::new(by_caller))))
+        .layer(GateLayer(PrincipalLimit(callers)))
         // Beside it: a stream is one call by the rate, and an hour of memory.
         .layer(AroundLayer::new(StreamLimit(Seats::new(limits.max_streams_per_caller))))
         // After authentication and limits, so that strangers cannot list what exists by guessing.
         .layer(GateLayer(Exposed(shared.routing)))
         // The body is read and its size checked here, when the call is certain to be carried.
         .service(tower::service_fn(move |request| carrier.clone().carry(request))))
+}
+
+/// What is not gRPC: documents, which ask for a caller and a ticket themselves, and files.
+fn plain(documents: Option<Documents>, files: Files) -> impl Edge {
+    tower::service_fn(move |request: Request<Body>| {
+        let (documents, files) = (documents.clone(), files.clone());
+        async move {
+            match documents {
+                Some(documents) if is_document(request.uri().path()) => documents.answer(request).await,
+                _ => files.answer(request).await,
+            }
+        }
+    })
 }
 
 /// The same without policy: grpc-web, the route, the bytes. What [`edge`] costs is measured against it.
@@ -120,7 +146,7 @@ pub(crate) fn bare(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
     let files = Files::new(config.static_folder.clone(), &connect);
     let carrier = Carrier::new(config, shared.own);
     Ok(ServiceBuilder::new()
-        .layer(SpeechLayer::new(files.into_service()))
+        .layer(SpeechLayer::new(plain(None, files)))
         .layer(GrpcWebLayer::new())
         .layer(GateLayer(LookUp(shared.routing)))
         .service(tower::service_fn(move |request| carrier.clone().carry(request))))

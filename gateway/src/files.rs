@@ -31,17 +31,8 @@ impl Files {
         Self { folder, policy: content_security_policy(connect_origins) }
     }
 
-    /// As a service for plain HTTP.
-    pub(crate) fn into_service(
-        self,
-    ) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static {
-        tower::service_fn(move |request| self.clone().answer(request))
-    }
-
-    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    /// The file, or that there is none.
+    pub(crate) async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let immutable = request.uri().path().starts_with(IMMUTABLE_FOLDER);
         let local = is_local(&request);
         let mut response = match self.folder {

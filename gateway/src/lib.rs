@@ -7,6 +7,8 @@
 //! tonic-web → `steps/route.rs` → `steps/address.rs` → `steps/deadline.rs` → `steps/authenticate.rs` →
 //! `steps/principal_limit.rs` → `steps/exposure.rs` → `forward/` or `own.rs`
 //!
+//! Plain HTTP below `/documents/` goes to `documents/`, which takes and gives bytes for the tickets of services.
+//!
 //! # Which thread carries it
 //!
 //! `accept/` hands each connection to one of the threads of `crew.rs`, one per core; each holds connections
@@ -22,6 +24,7 @@ mod admin;
 mod certificate;
 mod config;
 mod crew;
+mod documents;
 mod edge;
 mod files;
 mod forward;
@@ -35,6 +38,8 @@ mod steps;
 mod upstream;
 
 pub use certificate::CertificateError;
-pub use config::{CertificateFiles, ConfigError, Drain, GatewayConfig, Limits, ReflectionAccess};
+pub use config::{
+    CertificateFiles, ConfigError, DocumentsConfig, Drain, GatewayConfig, Limits, ReflectionAccess,
+};
 pub use limits::Rate;
 pub use serve::{Error, Gateway, Parts, serve};

@@ -47,6 +47,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The store of documents, or its key, cannot be used.
+    #[error("the store of documents cannot be opened")]
+    Documents(#[source] io::Error),
     /// The system gives no thread or no event queue.
     #[error("the threads of the gateway cannot be started")]
     Threads(#[source] io::Error),
@@ -135,7 +138,9 @@ impl Gateway {
         let metrics = MetricsLayer::server(SERVICE, routing.table().paths());
         let learner =
             Arc::new(Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() });
-        let shared = Shared { routing, own: own.clone(), authenticator: parts.authenticator, metrics };
+        let identity = parts.identity.clone();
+        let shared =
+            Shared { routing, own: own.clone(), authenticator: parts.authenticator, metrics, identity };
         let (tls, watch) = edge_tls(&config, parts.edge_tls, &parts.identity)?;
 
         let crew = Arc::new(Crew::start(config.threads).map_err(Error::Threads)?);

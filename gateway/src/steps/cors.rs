@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caremesh_mesh::identity::metadata::{EPISODE, PURPOSE};
 use caremesh_mesh::opening::CALL_ID;
+use caremesh_mesh::ticket::{RECEIPT_HEADER, TICKET_HEADER};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -13,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
 /// What grpc-web and Connect clients send, and the caller's own context.
-const REQUEST_HEADERS: [HeaderName; 13] = [
+const REQUEST_HEADERS: [HeaderName; 17] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::ACCEPT,
@@ -27,14 +28,24 @@ const REQUEST_HEADERS: [HeaderName; 13] = [
     EPISODE,
     HeaderName::from_static("x-correlation-id"),
     header::USER_AGENT,
+    // Documents.
+    header::RANGE,
+    HeaderName::from_static(TICKET_HEADER),
+    HeaderName::from_static("upload-length"),
+    HeaderName::from_static("upload-offset"),
 ];
 
 /// Without these a browser sees "closed without gRPC status" for every refusal.
-const ANSWER_HEADERS: [HeaderName; 4] = [
+const ANSWER_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
     CALL_ID,
+    // Documents.
+    header::CONTENT_RANGE,
+    header::RETRY_AFTER,
+    HeaderName::from_static(RECEIPT_HEADER),
+    HeaderName::from_static("upload-offset"),
 ];
 
 /// The layer for the configured `origins`. Without any, only pages that the gateway itself serves
@@ -42,7 +53,7 @@ const ANSWER_HEADERS: [HeaderName; 4] = [
 pub(crate) fn layer(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::POST, Method::GET])
+        .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::PATCH])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(ANSWER_HEADERS)
         .max_age(PREFLIGHT_AGE)

@@ -3,6 +3,7 @@
 mod attacks;
 mod calls;
 mod contract;
+mod documents;
 mod lifecycle;
 mod limits;
 mod native;
