@@ -354,12 +354,16 @@ for_each_database! { with world;
         world.clock.advance(14 * DAY);
         let over = world.cancellation(&family, CancelReason::FreeLook, None);
         assert_eq!(refused(world.cancel(holder, over).await), "FREE_LOOK_OVER");
-        for member in [2, 3, 4] {
+        for member in [2, 3] {
             let leaves = world.removal(&family, member, RemoveReason::HolderRequest, world.today());
             world.remove(holder, leaves).await.expect("removed");
         }
-        // Only the policyholder is left, and a contract without anybody is none.
-        assert_eq!(world.policy(&family).await.members.iter().filter(|m| m.state() == MemberState::Covered).count(), 1);
+        let died = world.removal(&family, 0, RemoveReason::Death, world.today());
+        world.remove(holder, died).await.expect("a death is always told");
+        // Only one child is left, and a contract without anybody is none.
+        let last = world.removal(&family, 4, RemoveReason::HolderRequest, world.today().plus_days(1));
+        assert_eq!(refused(world.remove(holder, last).await), "FAMILY_NOT_ALLOWED");
+        world.policy(&family).await;
     }
 
     async fn nobody_else_changes_a_family_s_policy(world: World) {
