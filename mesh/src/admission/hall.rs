@@ -12,6 +12,9 @@ use tokio::{sync::oneshot, time::Instant};
 use super::pace::Pace;
 use crate::{config::AdmissionConfig, deadline::Deadline};
 
+/// A crowd is over when nobody has had to wait for so many times the longest wait.
+const CALM: u32 = 4;
+
 /// Who asks, for the sake of turns only: nothing is believed of it.
 pub(super) type Caller = u64;
 
@@ -44,8 +47,16 @@ struct State {
     queues: HashMap<Caller, VecDeque<Waiting>>,
     /// Callers with somebody in their queue, in the order of their turns.
     turns: VecDeque<Caller>,
-    /// Since when somebody has always been waiting.
-    standing_since: Option<Instant>,
+    /// The crowd that there is, or was a moment ago.
+    crowd: Option<Crowd>,
+}
+
+/// A time in which callers had to wait again and again.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    since: Instant,
+    /// When somebody last had to wait.
+    last: Instant,
 }
 
 #[derive(Debug)]
@@ -66,14 +77,8 @@ pub(super) struct Place {
 
 impl Hall {
     pub(super) fn new(config: &AdmissionConfig, pace: Pace) -> Self {
-        let state = State {
-            pace,
-            taken: 0,
-            waiting: 0,
-            queues: HashMap::new(),
-            turns: VecDeque::new(),
-            standing_since: None,
-        };
+        let state =
+            State { pace, taken: 0, waiting: 0, queues: HashMap::new(), turns: VecDeque::new(), crowd: None };
         Self(Arc::new(Inner {
             state: Mutex::new(state),
             most_waiting: config.max_waiting,
@@ -107,9 +112,12 @@ impl Hall {
         Ok(Asked::Turn(Turn { told: state.queue(caller), until: Deadline::after(wait) }))
     }
 
-    /// A queue that never empties only makes everybody late, and none more served: then the wait is short.
+    /// A crowd that lasts only makes everybody late, and none more served: then the wait is short. That the queue is empty
+    /// for a moment, because all of it was shed, does not end the crowd: only a while without anybody who has to wait does.
     fn wait(&self, state: &mut State, now: Instant) -> Duration {
-        let since = *state.standing_since.get_or_insert(now);
+        let over = self.0.longest_wait * CALM;
+        let since = state.crowd.filter(|crowd| now - crowd.last <= over).map_or(now, |crowd| crowd.since);
+        state.crowd = Some(Crowd { since, last: now });
         if now - since > self.0.longest_wait { self.0.standing_wait } else { self.0.longest_wait }
     }
 
@@ -128,7 +136,6 @@ impl Hall {
                 state.pace.worked(now, method, now - since, others);
             }
             if state.turns.is_empty() {
-                state.standing_since = None;
                 return;
             }
         }
@@ -192,10 +199,7 @@ impl State {
         if self.taken >= self.pace.limit() {
             return None;
         }
-        let Some(caller) = self.turns.pop_front() else {
-            self.standing_since = None;
-            return None;
-        };
+        let caller = self.turns.pop_front()?;
         let queue = self.queues.get_mut(&caller)?;
         let next = queue.pop_front()?;
         if queue.is_empty() {
@@ -216,9 +220,6 @@ impl State {
         });
         self.turns.retain(|caller| self.queues.contains_key(caller));
         self.waiting = self.queues.values().map(VecDeque::len).sum();
-        if self.waiting == 0 {
-            self.standing_since = None;
-        }
     }
 
     /// Of the longest queue the last one goes, for one of a caller who asks for less.
@@ -334,6 +335,23 @@ mod tests {
         let both = (take(&hall, 0).await, take(&hall, 0).await);
         assert!(both.0.is_ok() && both.1.is_ok());
         assert_eq!(hall.lock().taken, 2);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_was_shed_is_a_crowd_until_it_has_been_calm_for_a_while() {
+        let hall = hall(1, 100);
+        let _busy = take(&hall, 0).await.expect("a place");
+        let waited = async || {
+            let began = Instant::now();
+            assert!(take(&hall, 1).await.is_err(), "the place is taken");
+            began.elapsed()
+        };
+        assert!(waited().await >= Duration::from_millis(250), "a passing crowd may wait");
+        // All of the queue is gone by now, and the next come one by one.
+        assert!(waited().await < Duration::from_millis(120), "it is the same crowd");
+        assert!(waited().await < Duration::from_millis(120));
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert!(waited().await >= Duration::from_millis(250), "another crowd");
     }
 
     #[tokio::test]

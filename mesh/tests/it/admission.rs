@@ -241,9 +241,7 @@ async fn at_twice_the_capacity_those_who_are_let_in_are_served_in_time_and_the_r
         crowded.len()
     );
     assert_eq!(lost, 0, "the rest is told to come back, and nothing else");
-    // Three times the calm one is what is aimed at, and measured 2.6 to 4.7. A queue nobody bounds would be at 2.5 s by now.
-    let bound = (p99(&calm) * 3).max(Duration::from_millis(600));
-    assert!(p99(&crowded) <= bound, "p99 {:?} against {:?}", p99(&crowded), p99(&calm));
+    assert!(p99(&crowded) <= p99(&calm) * 3, "p99 {:?} against {:?}", p99(&crowded), p99(&calm));
     let could = usize::try_from(capacity * 5).expect("some");
     assert!(
         crowded.len() >= could * 2 / 3,
