@@ -193,6 +193,13 @@ impl CallContext {
         Self::new(CallParts { purpose, ..self.parts() })
     }
 
+    /// The same call in a store that keeps no audit trail: what the call has touched is not taken there, where it could not
+    /// be written down.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::new(CallParts { facts: Facts::default(), ..self.parts() })
+    }
+
     /// The same call, joined to an episode (one that was just minted, or a stored row's).
     #[must_use]
     pub fn with_episode(&self, episode_id: Option<EpisodeId>) -> Self {

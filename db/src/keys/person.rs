@@ -187,7 +187,7 @@ impl PersonKeys {
         let erased: Arc<str> = json!(persons).to_string().into();
         let this = self.clone();
         self.db
-            .write(context, move |tx| {
+            .write(&context.apart(), move |tx| {
                 let (this, erased) = (this.clone(), Arc::clone(&erased));
                 Box::pin(async move {
                     let mut batch = Batch::new();
@@ -230,11 +230,14 @@ impl PersonKeys {
             // A key that was destroyed meanwhile changes no row, and shall not come back.
             batch.push("data_key", update, values, Expect::Any);
         }
-        let counts = self.db.write(context, move |tx| {
-            let batch = batch.clone();
-            Box::pin(tx.apply(batch))
-        });
-        Ok(counts.await?.into_iter().sum())
+        let counts = self
+            .db
+            .write(&context.apart(), move |tx| {
+                let batch = batch.clone();
+                Box::pin(tx.apply(batch))
+            })
+            .await?;
+        Ok(counts.into_iter().sum())
     }
 
     async fn load(
@@ -270,7 +273,7 @@ impl PersonKeys {
              ON CONFLICT (person, service, version) DO NOTHING";
         let (person, service) = (person.to_string(), Arc::clone(&self.service));
         self.db
-            .write(context, move |tx| {
+            .write(&context.apart(), move |tx| {
                 let (person, service, wrapped) = (person.clone(), Arc::clone(&service), wrapped.clone());
                 Box::pin(async move {
                     let now = tx.now().as_micros();

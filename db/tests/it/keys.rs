@@ -5,6 +5,7 @@ use std::sync::Arc;
 use caremesh_db::keys::{Field, LocalKeys, PersonKeys};
 use caremesh_db::{Db, Error};
 use caremesh_kernel::{IdSource as _, PersonId, SystemIds};
+use caremesh_mesh::Touched;
 use caremesh_testkit::for_each_database;
 
 use crate::common::{Store, call, number, store};
@@ -101,6 +102,15 @@ for_each_database! { with store;
         for (person, sealed) in persons.iter().zip(&sealed) {
             assert_eq!(found[person].open(PHONE, sealed).expect("opened").as_slice(), b"old");
         }
+    }
+
+    async fn what_a_call_has_touched_stays_with_the_call_when_a_key_is_made_for_it(store: Store) {
+        let db = store.open().await;
+        let context = call();
+        let ada = person();
+        context.touched(Touched::read(ada, ada));
+        keys(&store, &db, "svc-policy").0.key(&context, ada).await.expect("made");
+        assert_eq!(context.take_touched(), vec![Touched::read(ada, ada)], "the service's own trail gets it");
     }
 
     async fn fifty_first_uses_at_once_make_one_key(store: Store) {
