@@ -1,7 +1,8 @@
 //! Accepts connections, shakes hands, and yields only those that are who they must be. Handshakes run
-//! beside each other, bounded in number and time, so that one slow client holds up nobody.
+//! beside each other, bounded in number and time; those that take longest give way, so that slow clients hold up nobody.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -14,7 +15,8 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -24,8 +26,9 @@ use crate::identity::SpiffeId;
 
 /// Longest a client may take to shake hands.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// Handshakes at once: each costs a signature, so more only makes all of them late.
-const HANDSHAKES: usize = 256;
+/// Handshakes at once. An honest one is over in milliseconds, so that of more than these the oldest is somebody's who says
+/// nothing, and makes room.
+const HANDSHAKES: usize = 1_024;
 /// Connections that are through but not taken by the server yet.
 const READY: usize = 64;
 /// Pause after the system could not accept (out of file descriptors), which fails at once again otherwise.
@@ -147,16 +150,18 @@ async fn accept_all(
     acceptor: TlsAcceptor,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
-    let turns = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut shaking = VecDeque::new();
     loop {
         let accepted = tokio::select! {
             () = ready.closed() => return,
-            accepted = next(&listener, &turns) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address, turn)) => {
+            Ok((stream, address)) => {
+                make_room(&mut shaking);
                 let (acceptor, ready) = (acceptor.clone(), ready.clone());
-                tokio::spawn(async move { admit(&acceptor, stream, address, turn, &ready).await });
+                let admitted = async move { admit(&acceptor, stream, address, &ready).await };
+                shaking.push_back(tokio::spawn(admitted).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(error.kind = %error.kind(), "a connection could not be accepted");
@@ -166,26 +171,28 @@ async fn accept_all(
     }
 }
 
-/// A turn first, then a connection: what is not accepted yet waits in the kernel's backlog.
-async fn next(
-    listener: &TcpListener,
-    turns: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let turn = turns.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    Ok((stream, address, turn))
+/// Of too many handshakes the oldest ends; those that are over are forgotten.
+fn make_room(shaking: &mut VecDeque<AbortHandle>) {
+    while shaking.front().is_some_and(AbortHandle::is_finished) {
+        shaking.pop_front();
+    }
+    if shaking.len() >= HANDSHAKES {
+        shaking.retain(|handshake| !handshake.is_finished());
+    }
+    if shaking.len() >= HANDSHAKES
+        && let Some(oldest) = shaking.pop_front()
+    {
+        oldest.abort();
+    }
 }
 
 async fn admit(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
     address: SocketAddr,
-    turn: OwnedSemaphorePermit,
     ready: &mpsc::Sender<io::Result<Connection>>,
 ) {
-    let shaken = Connection::shake_hands(acceptor, stream, address).await;
-    drop(turn);
-    match shaken {
+    match Connection::shake_hands(acceptor, stream, address).await {
         // The receiver is gone when the server stops; the connection is closed with it.
         Ok(connection) => drop(ready.send(Ok(connection)).await),
         Err(error) => tracing::info!(error.kind = %error.kind(), "a TLS handshake failed"),

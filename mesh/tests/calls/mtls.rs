@@ -45,6 +45,18 @@ async fn server_learns_the_workload_of_its_caller_from_the_certificate() {
 }
 
 #[tokio::test]
+async fn those_who_connect_and_say_nothing_keep_nobody_out() {
+    let pair = vouched().await;
+    let address = pair.probe.url().replace("https://", "").replace("localhost", "127.0.0.1");
+    let mut silent = Vec::new();
+    for _ in 0..1_100 {
+        silent.push(tokio::net::TcpStream::connect(&address).await.expect("connected"));
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(2), call(&pair.channel(), SAFE)).await;
+    answer.expect("long before the silent ones have run out of time").expect("answered");
+}
+
+#[tokio::test]
 async fn caller_of_another_authority_is_not_let_in() {
     let pair = vouched().await;
     // The same trust domain by name: only the signature tells them apart.
