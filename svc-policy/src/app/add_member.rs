@@ -126,7 +126,7 @@ impl Joining {
         members: Vec<ProposedMember>,
         start: Date,
     ) -> Result<Amount, Error> {
-        let segment = draft.next.segments.first().ok_or(StoreError::Corrupt("a policy without a segment"))?;
+        let segment = draft.next.segments.last().ok_or(StoreError::Corrupt("a policy without a segment"))?;
         let (sum_insured_minor, joining) = (segment.sum_insured, members.len() - 1);
         let proposal = Proposal { members, sum_insured_minor, start, instalments: 1 };
         let no_rate = |_| Error::from(ChangeRefusal::Family(Vec::new()));

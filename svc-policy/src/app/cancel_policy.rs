@@ -61,7 +61,7 @@ impl Input {
         let on = check_cancellation(law, &law.zone, bought, wish, term, today)?;
         let id = draft.next.policy.id;
         release_from(app, tx, id, None, on).await?;
-        let row = draft.next.terms.first().ok_or(StoreError::Corrupt("a policy without a term"))?;
+        let row = draft.next.terms.last().ok_or(StoreError::Corrupt("a policy without a term"))?;
         let (used, held) = plan_money(tx, plan, row.id, on).await?;
         let charges = plan.premium.retained_charges.iter().map(|charge| charge.amount_minor).sum();
         let refunded = draft.books.refunded;

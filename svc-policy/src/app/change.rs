@@ -62,7 +62,7 @@ impl Draft {
     /// Puts a new agreement in the place of the old one.
     pub(crate) fn agree(&mut self, agreement: &Agreement) -> Result<(), Error> {
         let premium = agreed(&premium_of(&self.next)?, agreement);
-        if let Some(term) = self.next.terms.first_mut() {
+        if let Some(term) = self.next.terms.last_mut() {
             term.premium = Some(quote::premium_text(&premium)?);
         }
         Ok(())
@@ -113,6 +113,7 @@ impl Draft {
                 id: RefundId::derive(CHANGE_NAMESPACE, &[&id.to_string()]),
                 policy_id: policy,
                 endorsement_id: id,
+                term_id: self.next.terms.last().map(|term| term.id),
                 net: refund.net,
                 tax: refund.tax,
                 created_at: self.now.as_micros(),
@@ -222,7 +223,7 @@ where
 
 /// What a change writes. The quote moves on with it.
 pub(crate) fn saved(tx: &Tx, before: &policy::Found, draft: &Draft) -> Result<caremesh_db::Batch, Error> {
-    let mut batch = quote::advance(&before.quote, None);
+    let mut batch = quote::advance(&before.quote, None, None);
     batch.append(kept(tx, before, draft)?);
     Ok(batch)
 }

@@ -129,7 +129,7 @@ fn check_request(plan: &PlanVersion, law: &Jurisdiction, input: &Input, now: Tim
     Ok(())
 }
 
-fn refused(error: PremiumError) -> Error {
+pub(super) fn refused(error: PremiumError) -> Error {
     match error {
         PremiumError::NotOnSale(_) => Error::Offer(Offer::NotOnSale),
         PremiumError::SumInsuredNotOffered => Error::Offer(Offer::SumInsured),
@@ -157,7 +157,7 @@ fn family(breach: Option<&FamilyBreach>) -> Offer {
 }
 
 /// The premium as it is kept with the offer, each part with the person it is for.
-fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
+pub(super) fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
     let part = |(who, part): (&QuoteMember, &premium::MemberPremium)| MemberPremium {
         person: who.person,
         gross: part.gross_minor,
@@ -182,7 +182,7 @@ fn kept(premium: &premium::Premium, members: &[QuoteMember]) -> Premium {
     }
 }
 
-async fn rows(
+pub(super) async fn rows(
     app: &App,
     context: &CallContext,
     quote: &Quote,
@@ -202,6 +202,8 @@ async fn rows(
         starts_on: quote.start,
         premium: quote::premium_text(&quote.premium)?,
         policy_id: None,
+        renews_policy_id: None,
+        renewed_term_id: None,
         version: 1,
         expires_at: quote.expires.as_micros(),
         created_at: quote.created.as_micros(),

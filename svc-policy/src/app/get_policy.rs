@@ -34,12 +34,14 @@ pub async fn run(
 fn as_known(now: policy::Found, then: life::Known, instant: Timestamp) -> policy::Found {
     let life::Known { policy, terms, segments, members } = then;
     let micros = instant.as_micros();
+    let quote = now.quotes.iter().find(|quote| quote.id == policy.quote_id).cloned();
     policy::Found {
         policy,
         terms,
         segments,
         members,
-        quote: now.quote,
+        quote: quote.unwrap_or(now.quote),
+        quotes: now.quotes,
         receipts: now.receipts.into_iter().filter(|row| row.created_at <= micros).collect(),
         endorsements: now.endorsements.into_iter().filter(|row| row.made_at <= micros).collect(),
         refunds: now.refunds.into_iter().filter(|row| row.created_at <= micros).collect(),

@@ -8,6 +8,7 @@ use super::{App, Error};
 use crate::domain::life::{Agreement, Amount, Clocks, Due, Part, Standing, standing};
 use crate::domain::plan::Jurisdiction;
 use crate::domain::policy::{Instalment, LifeEvent, MemberPremium, PolicyState, Premium};
+use crate::store::life::RefundRow;
 use crate::store::{Error as StoreError, policy, quote};
 
 /// Where a policy stands at an instant.
@@ -87,18 +88,21 @@ fn living(active: PolicyState, standing: Standing) -> Result<Living, Error> {
 
 /// The premium as it is agreed by now.
 pub(crate) fn premium_of(found: &policy::Found) -> Result<Premium, Error> {
-    let changed = found.terms.first().and_then(|term| term.premium.as_deref());
+    let changed = found.terms.last().and_then(|term| term.premium.as_deref());
     Ok(quote::premium(changed.unwrap_or(&found.quote.premium))?)
 }
 
-/// The books of the policy's term.
+/// The books of the policy's last term.
 pub(crate) fn books(found: &policy::Found) -> Result<Books, Error> {
-    let term = found.terms.first().ok_or(StoreError::Corrupt("a policy without a term"))?;
+    let term = found.terms.last().ok_or(StoreError::Corrupt("a policy without a term"))?;
     let days =
         DateRange::new(term.starts_on, term.ends_on).map_err(|_| StoreError::Corrupt("policy_term"))?;
-    let back = |amount: fn(&crate::store::life::RefundRow) -> i64| found.refunds.iter().map(amount).sum();
+    let first = found.terms.first().map(|term| term.id);
+    let of_term = |row: &&RefundRow| row.term_id.or(first) == Some(term.id);
+    let back = |amount: fn(&RefundRow) -> i64| found.refunds.iter().filter(of_term).map(amount).sum();
+    let paid = found.receipts.iter().filter(|row| row.quote_id == found.quote.id).count();
     Ok(Books {
-        agreement: agreement(&premium_of(found)?, days, found.receipts.len()),
+        agreement: agreement(&premium_of(found)?, days, paid),
         refunded: Amount { net: back(|row| row.net), tax: back(|row| row.tax) },
         term: days,
     })

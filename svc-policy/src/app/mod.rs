@@ -44,6 +44,7 @@ pub mod purchase_policy;
 mod quote;
 pub mod record_premium_payment;
 pub mod remove_member;
+pub mod renew_policy;
 mod scope;
 pub mod sealed;
 pub mod sweep_holds;

@@ -39,8 +39,10 @@ pub struct Policy {
     pub receipts: Vec<PremiumReceipt>,
     /// Who carries the risk.
     pub carriers: Vec<Carrier>,
-    /// The quote it came from.
+    /// The quote of its last term.
     pub quote: QuoteId,
+    /// How many payments of the last term were received.
+    pub paid: usize,
     /// Rises with every change; the etag.
     pub version: i64,
     /// When it was bought.
@@ -184,6 +186,7 @@ impl App {
             premium,
             receipts: receipts.iter().map(|row| receipt(key, currency, row)).collect::<Result<_, _>>()?,
             carriers: plan.carriers.clone(),
+            paid: receipts.iter().filter(|row| row.quote_id == quote.id).count(),
             quote: quote.id,
             version: row.version,
             created: Timestamp::from_micros(row.created_at),

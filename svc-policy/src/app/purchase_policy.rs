@@ -118,7 +118,7 @@ where
     tell(tx, &offer, &bought);
     let mut whole = in_memory(row, found, &bought, members);
     whole.policy.acts_on = acts_on(&whole, law)?;
-    let mut batch = quote::advance(&whole.quote, Some(bought.id));
+    let mut batch = quote::advance(&whole.quote, Some(bought.id), None);
     batch.append(policy::insert(tx.kind(), &whole.policy, &bought.term, &whole.quote, &whole.members));
     batch.append(life::remember(&whole)?);
     let answer = app.policy(whole, &prepared.key, tx.now())?;
@@ -200,6 +200,7 @@ fn in_memory(
         ends_on: end,
         state: "OPEN".to_owned(),
         premium: None,
+        quote_id: None,
     };
     let segment = policy::SegmentRow {
         term_id: bought.term.id,
@@ -211,6 +212,7 @@ fn in_memory(
     let (quote, receipts) = (found.quote, found.receipts);
     policy::Found {
         policy: row,
+        quotes: vec![quote.clone()],
         quote,
         terms: vec![term],
         segments: vec![segment],

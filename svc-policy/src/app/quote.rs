@@ -44,7 +44,8 @@ pub(crate) fn of_row(row: &quote::Row, members: Vec<QuoteMember>) -> Result<Quot
         premium: quote::premium(&row.premium)?,
         expires: Timestamp::from_micros(row.expires_at),
         created: Timestamp::from_micros(row.created_at),
-        policy: row.policy_id,
+        // An offer for a next term was bought when it became that term.
+        policy: row.policy_id.or(row.renewed_term_id.and(row.renews_policy_id)),
         version: row.version,
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caremesh_db::keys::PersonKey;
 use caremesh_db::{Answered, Batch, Error as DbError, Replay, Tx};
-use caremesh_kernel::{Date, Money, PolicyId, QuoteId, Timestamp};
+use caremesh_kernel::{Date, DateRange, Money, PolicyId, QuoteId, TermId, Timestamp, Uuid};
 use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
@@ -13,9 +13,12 @@ use super::life::{acts_on, clocks};
 use super::policy::{PremiumReceipt, receipt, reference_field};
 use super::quote::{of_row, policy_state};
 use super::{App, Error, Once, events};
-use crate::domain::life::{Amount, EndorsementKind, Standing, standing};
+use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, standing};
 use crate::domain::policy::{self as cover, Payment, receive};
 use crate::store::{Scope, policy, quote};
+
+/// Namespace of the ids of terms: that of the purchase, so that a term has one id whoever makes it.
+const TERM_NAMESPACE: Uuid = Uuid::from_u128(0x4e0f_92d7_77a1_4c6b_8d15_0a6b_3f9e_51c2);
 
 /// Tries of a payment that met the purchase of the same quote, or its own twin.
 const TRIES: u32 = 5;
@@ -120,6 +123,8 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
             offer.premium = quote::premium(agreed)?;
         }
         let state = found.policy_state.as_ref().map(|row| policy_state(&found.quote, row)).transpose()?;
+        // The first payment of a next term is accepted or refused by its offer alone.
+        let state = state.filter(|_| found.quote.renews_policy_id.is_none() || !found.receipts.is_empty());
         let paid = u32::try_from(found.receipts.len()).unwrap_or(u32::MAX);
         self.in_time(&offer, paid, state)?;
         let booked = receive(&offer, paid, state, &self.payment, tx.now())?;
@@ -186,13 +191,19 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
             received_at: self.input.received.as_micros(),
             created_at: tx.now().as_micros(),
         };
-        let mut batch = quote::advance(&found.quote, None);
-        batch.append(quote::insert_receipt(tx.kind(), &row));
+        let mut batch = quote::insert_receipt(tx.kind(), &row);
         let activated = booked.activates.and(found.quote.policy_id);
-        if let Some(policy) = found.quote.policy_id {
-            batch.append(self.on_policy(tx, policy, &row, booked.activates).await?);
-        }
-        let key = found.quote.policy_id.map_or(found.quote.id.to_string(), |policy| policy.to_string());
+        let policy = found.quote.policy_id.or(found.quote.renews_policy_id);
+        let renewed = match policy {
+            Some(policy) => {
+                let (changed, term) = self.on_policy(tx, policy, &row, (found, booked.activates)).await?;
+                batch.append(changed);
+                term
+            }
+            None => None,
+        };
+        batch.append(quote::advance(&found.quote, None, renewed));
+        let key = policy.map_or(found.quote.id.to_string(), |policy| policy.to_string());
         let told = activated.map(|policy| events::policy_activated(policy, tx.now()));
         tx.emit([events::premium_received(&key, booked.id, tx.now())].into_iter().chain(told));
         tx.context().touched(Touched::new(found.quote.policyholder, booked.id, Action::Created));
@@ -202,31 +213,85 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         Ok(answered)
     }
 
-    /// What a payment changes on the policy that it is for: a new version, its next day to act, and its state.
+    /// What a payment changes on the policy that it is for: a new version, its next day to act, and its state. Answers the
+    /// term that it began, if it did.
     async fn on_policy(
         &self,
         tx: &Tx,
         id: PolicyId,
         row: &quote::ReceiptRow,
-        activates: Option<cover::PolicyState>,
-    ) -> Result<Batch, Error> {
+        (paid, activates): (&quote::Found, Option<cover::PolicyState>),
+    ) -> Result<(Batch, Option<TermId>), Error> {
         let before = policy::find(tx, tx.kind(), &Scope::any(), id).await?.ok_or(Error::NotFound)?;
-        let (_, law) = self.app.plan_and_law(before.quote.plan_version_id)?;
+        let (plan, law) = self.app.plan_and_law(paid.quote.plan_version_id)?;
+        let day = law.zone.day_of(self.input.received);
+        let mut renewed = None;
         let mut draft = Draft::new(&before, tx.now())?;
         draft.next.receipts.push(row.clone());
-        if let Some(state) = activates {
+        if paid.quote.renews_policy_id.is_some() && paid.receipts.is_empty() {
+            let state = self.app.living(&before, tx.now())?.state;
+            let term = renew(&mut draft, paid, plan.term_from(paid.quote.starts_on), (day, state))?;
+            renewed = Some(term);
+        } else if let Some(state) = activates {
             draft.state(state);
         } else if before.policy.state == "LAPSED" {
-            reinstate(&mut draft, law.zone.day_of(self.input.received))?;
+            reinstate(&mut draft, day)?;
         }
         draft.next.policy.acts_on = acts_on(&draft.next, law)?;
-        kept(tx, &before, &draft)
+        Ok((kept(tx, &before, &draft)?, renewed))
     }
 
     fn answered(&self, found: &quote::Found, row: &quote::ReceiptRow) -> Result<Answered<T>, Error> {
         let receipt = receipt(&self.key, found.quote.currency, row)?;
-        Ok(self.once.answered(row.id, 1, &Booked { receipt, policy: found.quote.policy_id }))
+        let policy = found.quote.policy_id.or(found.quote.renews_policy_id);
+        Ok(self.once.answered(row.id, 1, &Booked { receipt, policy }))
     }
+}
+
+/// The next term, its days and its members. It follows the one before without a break; days between the end of that and the
+/// day of the payment are in no segment, so that nothing on them is covered.
+fn renew(
+    draft: &mut Draft,
+    paid: &quote::Found,
+    term: DateRange,
+    (day, state): (Date, cover::PolicyState),
+) -> Result<TermId, Error> {
+    let state = state.after(cover::LifeEvent::Renew).map_err(|_| ChangeRefusal::NotInForce)?;
+    let number = draft.next.terms.last().map_or(1, |last| last.number + 1);
+    let policy = draft.next.policy.id;
+    let id = TermId::derive(TERM_NAMESPACE, &[&policy.to_string(), &number.to_string()]);
+    draft.next.terms.push(policy::TermRow {
+        id,
+        policy_id: policy,
+        number,
+        starts_on: term.start(),
+        ends_on: term.end(),
+        state: "OPEN".to_owned(),
+        premium: None,
+        quote_id: Some(paid.quote.id),
+    });
+    let from = day.max(term.start());
+    draft.next.segments.push(policy::SegmentRow {
+        term_id: id,
+        starts_on: from,
+        ends_on: term.end(),
+        plan_version_id: paid.quote.plan_version_id,
+        sum_insured: paid.quote.sum_insured,
+    });
+    for member in draft.next.members.iter_mut().filter(|row| row.ends_on == term.start()) {
+        if paid.members.iter().any(|stays| stays.person_id == member.person_id) {
+            member.ends_on = term.end();
+        } else {
+            member.end_reason = Some("AGED_OUT".to_owned());
+        }
+        draft.persons.push(member.person_id);
+    }
+    (draft.next.policy.quote_id, draft.next.quote) = (paid.quote.id, paid.quote.clone());
+    draft.state(state);
+    let premium = quote::premium(&paid.quote.premium)?;
+    let agreed = Amount { net: premium.net, tax: premium.tax };
+    draft.endorse(EndorsementKind::Renew, (from, None), agreed, Amount::default());
+    Ok(id)
 }
 
 /// The money came in time, and only its booking after the lapse: the lapse is taken back, and no day is left uncovered.

@@ -68,6 +68,7 @@ impl Input {
         let stays = |other: &&MemberRow| other.id != row.id && self.day < other.ends_on;
         let staying = draft.next.members.iter().filter(stays).count();
         let from = check_removal(&plan.family, staying, cover, (self.reason, self.day), today)?;
+        // What is not earned of a term that has not begun is the whole of it; the term before is earned as it was.
         release_from(app, tx, draft.next.policy.id, Some(self.member), from).await?;
         let (after, credit, refund) = draft.books.agreement.without(person, from);
         draft.agree(&after)?;

@@ -177,6 +177,7 @@ fn change(refusal: &ChangeRefusal) -> Refusal {
     match refusal {
         ChangeRefusal::NotInForce => Refusal::new(Policy::PolicyNotInForce),
         ChangeRefusal::Day => Refusal::new(Policy::EffectiveDateNotAllowed),
+        ChangeRefusal::RenewalNotOpen => Refusal::new(Policy::RenewalNotOpen),
         ChangeRefusal::FreeLookOver => Refusal::new(Policy::FreeLookOver),
         ChangeRefusal::AlreadyMember => Refusal::new(Policy::MemberAlreadyCovered),
         ChangeRefusal::NotCovered => Refusal::new(Policy::MemberNotCovered),

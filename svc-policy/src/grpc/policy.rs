@@ -7,6 +7,7 @@ use caremesh_proto::policy::v1::{
     CreateQuoteResponse, GetPolicyRequest, GetPolicyResponse, GetQuoteRequest, GetQuoteResponse,
     ListPoliciesRequest, ListPoliciesResponse, PurchasePolicyRequest, PurchasePolicyResponse,
     RecordPremiumPaymentRequest, RecordPremiumPaymentResponse, RemoveMemberRequest, RemoveMemberResponse,
+    RenewPolicyRequest, RenewPolicyResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -14,7 +15,7 @@ use super::convert::policy as convert;
 use super::{Door, error};
 use crate::app::{
     Once, add_member, cancel_policy, create_quote, get_policy, get_quote, list_policies, purchase_policy,
-    record_premium_payment, remove_member,
+    record_premium_payment, remove_member, renew_policy,
 };
 
 #[tonic::async_trait]
@@ -131,6 +132,21 @@ impl PolicyService for Door {
             render: |policy| RemoveMemberResponse { policy: Some(convert::policy(policy)) },
         };
         let answer = remove_member::run(&self.app, &context, once, input).await;
+        answer.map(Response::new).map_err(|error| error::status(&context, error))
+    }
+
+    async fn renew_policy(
+        &self,
+        request: Request<RenewPolicyRequest>,
+    ) -> Result<Response<RenewPolicyResponse>, Status> {
+        let (context, request) = accept(request)?;
+        let input = convert::renewal(request.clone()).map_err(error::violation)?;
+        let once = Once {
+            request_id: request.request_id.clone(),
+            request,
+            render: |quote| RenewPolicyResponse { quote: Some(convert::quote(quote, quote.created, true)) },
+        };
+        let answer = renew_policy::run(&self.app, &context, once, input).await;
         answer.map(Response::new).map_err(|error| error::status(&context, error))
     }
 

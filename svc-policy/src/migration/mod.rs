@@ -5,6 +5,7 @@ mod m0001_cover;
 mod m0002_ledger;
 mod m0003_openings;
 mod m0004_life;
+mod m0005_renewal;
 
 use sea_orm_migration::prelude::*;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0002_ledger::Ledger));
         all.push(Box::new(m0003_openings::Openings));
         all.push(Box::new(m0004_life::Life));
+        all.push(Box::new(m0005_renewal::Renewal));
         all
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct RefundRow {
     pub(crate) id: RefundId,
     pub(crate) policy_id: PolicyId,
     pub(crate) endorsement_id: EndorsementId,
+    /// The term whose premium it is of; the first where none is named.
+    #[serde(default)]
+    pub(crate) term_id: Option<TermId>,
     pub(crate) net: i64,
     pub(crate) tax: i64,
     pub(crate) created_at: i64,
@@ -73,6 +76,7 @@ pub(super) fn refund_object(kind: Kind) -> String {
         ("id", "f.id"),
         ("policy_id", "f.policy_id"),
         ("endorsement_id", "f.endorsement_id"),
+        ("term_id", "f.term_id"),
         ("net", "f.net"),
         ("tax", "f.tax"),
         ("created_at", "f.created_at"),
@@ -127,7 +131,7 @@ pub(crate) fn remember(found: &Found) -> Result<Batch, Error> {
 }
 
 fn policy(batch: &mut Batch, version: i64, row: &Row) {
-    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8 \
+    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8, quote_id = $9 \
          WHERE id = $1 AND version = $2";
     let values = vec![
         row.id.to_string().into(),
@@ -138,15 +142,17 @@ fn policy(batch: &mut Batch, version: i64, row: &Row) {
         row.version.into(),
         row.updated_at.into(),
         row.acts_on.map(|day| day.to_string()).into(),
+        row.quote_id.to_string().into(),
     ];
     batch.push("policy", sql, values, Expect::Rows(1));
 }
 
 fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
     let sql = if known {
-        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7 WHERE id = $1"
+        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7, quote_id = $8 WHERE id = $1"
     } else {
-        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium, quote_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     };
     let values = vec![
         term.id.to_string().into(),
@@ -156,6 +162,7 @@ fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
         term.ends_on.to_string().into(),
         term.state.clone().into(),
         term.premium.clone().into(),
+        term.quote_id.map(|id| id.to_string()).into(),
     ];
     batch.push("policy_term", sql, values, Expect::Rows(1));
 }
@@ -202,7 +209,8 @@ fn add_endorsement(batch: &mut Batch, row: &EndorsementRow) {
 }
 
 fn add_refund(batch: &mut Batch, row: &RefundRow) {
-    let sql = "INSERT INTO refund (id, policy_id, endorsement_id, net, tax, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql = "INSERT INTO refund (id, policy_id, endorsement_id, net, tax, created_at, term_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = vec![
         row.id.to_string().into(),
         row.policy_id.to_string().into(),
@@ -210,6 +218,7 @@ fn add_refund(batch: &mut Batch, row: &RefundRow) {
         row.net.into(),
         row.tax.into(),
         row.created_at.into(),
+        row.term_id.map(|id| id.to_string()).into(),
     ];
     batch.push("refund", sql, values, Expect::Rows(1));
 }

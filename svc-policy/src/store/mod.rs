@@ -2,6 +2,7 @@
 //! turned into domain values in `convert.rs`. It decides nothing.
 
 pub(crate) mod access;
+mod columns;
 mod error;
 pub mod ledger;
 pub(crate) mod life;

@@ -7,11 +7,12 @@ use caremesh_kernel::{MemberId, PersonId, PolicyId};
 use sea_orm::{ConnectionTrait, Value};
 use serde::Serialize;
 
+use super::columns::{member_object, policy_object, segment_object, term_object};
 use super::life::{self, EndorsementRow, RefundRow};
 use super::quote::{self, ReceiptRow};
 use super::scope::{self, Scope};
 use super::sql::Column::{Number, Text};
-use super::sql::{bytes_of, hex_of, json, list, object, parse, statement, tagged};
+use super::sql::{bytes_of, json, list, parse, statement, tagged};
 use super::{Error, parse_id};
 
 mod rows;
@@ -104,6 +105,10 @@ impl Rows {
         let Some(quote) = self.quotes.iter().find(|row| row.id == policy.quote_id).cloned() else {
             return Some(Err(Error::Corrupt("a policy without its quote")));
         };
+        let of_policy = |row: &&quote::Row| row.policy_id.or(row.renews_policy_id) == Some(id);
+        let mut quotes: Vec<quote::Row> = self.quotes.iter().filter(of_policy).cloned().collect();
+        quotes.sort_by_key(|row| row.id);
+        quotes.dedup_by_key(|row| row.id);
         let mut terms: Vec<TermRow> = self.terms.iter().filter(|row| row.policy_id == id).cloned().collect();
         terms.sort_by_key(|row| row.number);
         let of_terms = |row: &&SegmentRow| terms.iter().any(|term| term.id == row.term_id);
@@ -113,15 +118,16 @@ impl Rows {
             self.members.iter().filter(|row| row.policy_id == id).cloned().collect();
         members.sort_by_key(|row| row.position);
         let mut receipts: Vec<ReceiptRow> =
-            self.receipts.iter().filter(|row| row.quote_id == quote.id).cloned().collect();
-        receipts.sort_by_key(|row| row.number);
+            self.receipts.iter().filter(|row| quotes.iter().any(|q| q.id == row.quote_id)).cloned().collect();
+        receipts.sort_by_key(|row| (row.received_at, row.number, row.id));
+        receipts.dedup_by_key(|row| row.id);
         let mut endorsements: Vec<EndorsementRow> =
             self.endorsements.iter().filter(|row| row.policy_id == id).cloned().collect();
         endorsements.sort_by_key(|row| row.number);
         let mut refunds: Vec<RefundRow> =
             self.refunds.iter().filter(|row| row.policy_id == id).cloned().collect();
         refunds.sort_by_key(|row| (row.created_at, row.id));
-        Some(Ok(Found { policy, quote, terms, segments, members, receipts, endorsements, refunds }))
+        Some(Ok(Found { policy, quote, quotes, terms, segments, members, receipts, endorsements, refunds }))
     }
 }
 
@@ -197,74 +203,21 @@ fn terms(kind: Kind, seen: &str) -> String {
 fn whole_arms(kind: Kind, seen: &str) -> String {
     format!(
         "{arms} UNION ALL \
+         SELECT 'quote', {quote} FROM quote q JOIN seen p ON q.policy_id = p.id UNION ALL \
+         SELECT 'quote', {quote} FROM quote q JOIN seen p ON q.renews_policy_id = p.id \
+         AND q.renewed_term_id IS NOT NULL UNION ALL \
+         SELECT 'receipt', {receipt} FROM receipt e JOIN quote q ON q.id = e.quote_id \
+         JOIN seen p ON q.policy_id = p.id UNION ALL \
+         SELECT 'receipt', {receipt} FROM receipt e JOIN quote q ON q.id = e.quote_id \
+         JOIN seen p ON q.renews_policy_id = p.id UNION ALL \
          SELECT 'endorsement', {endorsement} FROM endorsement n JOIN seen p ON p.id = n.policy_id UNION ALL \
          SELECT 'refund', {refund} FROM refund f JOIN seen p ON p.id = f.policy_id",
         arms = arms(kind, seen),
+        quote = quote::quote_object(kind),
+        receipt = quote::receipt_object(kind),
         endorsement = life::endorsement_object(kind),
         refund = life::refund_object(kind),
     )
-}
-
-pub(super) fn policy_object(kind: Kind) -> String {
-    let columns = [
-        ("id", "p.id"),
-        ("quote_id", "p.quote_id"),
-        ("plan_id", "p.plan_id"),
-        ("policyholder", "p.policyholder"),
-        ("state", "p.state"),
-        ("zone", "p.zone"),
-        ("currency", "p.currency"),
-        ("lead_carrier", "p.lead_carrier"),
-        ("activated_at", "p.activated_at"),
-        ("ended_on", "p.ended_on"),
-        ("acts_on", "p.acts_on"),
-        ("version", "p.version"),
-        ("created_at", "p.created_at"),
-        ("updated_at", "p.updated_at"),
-    ];
-    object(kind, &columns)
-}
-
-pub(super) fn term_object(kind: Kind) -> String {
-    let columns = [
-        ("id", "t.id"),
-        ("policy_id", "t.policy_id"),
-        ("number", "t.number"),
-        ("starts_on", "t.starts_on"),
-        ("ends_on", "t.ends_on"),
-        ("state", "t.state"),
-        ("premium", "t.premium"),
-    ];
-    object(kind, &columns)
-}
-
-pub(super) fn segment_object(kind: Kind) -> String {
-    let columns = [
-        ("term_id", "s.term_id"),
-        ("starts_on", "s.starts_on"),
-        ("ends_on", "s.ends_on"),
-        ("plan_version_id", "s.plan_version_id"),
-        ("sum_insured", "s.sum_insured"),
-    ];
-    object(kind, &columns)
-}
-
-pub(super) fn member_object(kind: Kind) -> String {
-    let sealed = hex_of(kind, "m.facts_sealed");
-    let columns = [
-        ("id", "m.id"),
-        ("policy_id", "m.policy_id"),
-        ("position", "m.position"),
-        ("person_id", "m.person_id"),
-        ("relation", "m.relation"),
-        ("starts_on", "m.starts_on"),
-        ("ends_on", "m.ends_on"),
-        ("continuous_from", "m.continuous_from"),
-        ("end_reason", "m.end_reason"),
-        ("waiting_waived", "m.waiting_waived"),
-        ("facts_sealed", sealed.as_str()),
-    ];
-    object(kind, &columns)
 }
 
 /// A policy that was bought, with its first term, one segment and its members.

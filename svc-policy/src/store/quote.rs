@@ -1,7 +1,7 @@
 //! Quotes with their members. Declared conditions are sealed; the premium names persons by id and amounts only.
 
 use caremesh_db::{Batch, Expect, Kind};
-use caremesh_kernel::{Currency, Date, PersonId, PlanVersionId, PolicyId, QuoteId};
+use caremesh_kernel::{Currency, Date, PersonId, PlanVersionId, PolicyId, QuoteId, TermId};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub(crate) struct Row {
     /// [`Premium`] as JSON text.
     pub(crate) premium: String,
     pub(crate) policy_id: Option<PolicyId>,
+    /// The policy whose next term it offers.
+    pub(crate) renews_policy_id: Option<PolicyId>,
+    /// The term that such an offer became.
+    pub(crate) renewed_term_id: Option<TermId>,
     pub(crate) version: i64,
     pub(crate) expires_at: i64,
     pub(crate) created_at: i64,
@@ -103,7 +107,7 @@ fn find_sql(kind: Kind) -> String {
          SELECT 'quote' AS tag, {quote} AS body FROM seen q UNION ALL \
          SELECT 'member', {member} FROM quote_member m JOIN seen q ON q.id = m.quote_id UNION ALL \
          SELECT 'receipt', {receipt} FROM receipt e JOIN seen q ON q.id = e.quote_id UNION ALL \
-         SELECT 'policy', {policy} FROM policy p JOIN seen q ON q.policy_id = p.id",
+         SELECT 'policy', {policy} FROM policy p JOIN seen q ON p.id = COALESCE(q.policy_id, q.renews_policy_id)",
         quote = quote_object(kind),
         member = member_object(kind),
         receipt = receipt_object(kind),
@@ -115,7 +119,8 @@ fn find_sql(kind: Kind) -> String {
                 ("ended_on", "p.ended_on"),
                 (
                     "premium",
-                    "(SELECT t.premium FROM policy_term t WHERE t.policy_id = p.id AND t.number = 1)"
+                    "(SELECT t.premium FROM policy_term t WHERE t.policy_id = p.id \
+                     AND (t.quote_id = q.id OR (t.quote_id IS NULL AND q.policy_id = p.id)))"
                 )
             ]
         ),
@@ -132,6 +137,8 @@ pub(super) fn quote_object(kind: Kind) -> String {
         ("starts_on", "q.starts_on"),
         ("premium", "q.premium"),
         ("policy_id", "q.policy_id"),
+        ("renews_policy_id", "q.renews_policy_id"),
+        ("renewed_term_id", "q.renewed_term_id"),
         ("version", "q.version"),
         ("expires_at", "q.expires_at"),
         ("created_at", "q.created_at"),
@@ -171,7 +178,8 @@ pub(super) fn receipt_object(kind: Kind) -> String {
 pub(crate) fn insert(kind: Kind, quote: &Row, total: i64, members: &[MemberRow]) -> Batch {
     let mut batch = Batch::new();
     let sql = "INSERT INTO quote (id, plan_version_id, policyholder, currency, sum_insured, starts_on, premium, total, \
-         policy_id, version, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 1, $9, $10)";
+         policy_id, version, expires_at, created_at, renews_policy_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 1, $9, $10, $11)";
     let values = vec![
         quote.id.to_string().into(),
         quote.plan_version_id.to_string().into(),
@@ -183,6 +191,7 @@ pub(crate) fn insert(kind: Kind, quote: &Row, total: i64, members: &[MemberRow])
         total.into(),
         quote.expires_at.into(),
         quote.created_at.into(),
+        quote.renews_policy_id.map(|id| id.to_string()).into(),
     ];
     batch.push("quote", sql, values, Expect::Rows(1));
     let columns =
@@ -198,17 +207,15 @@ pub(crate) fn insert(kind: Kind, quote: &Row, total: i64, members: &[MemberRow])
 }
 
 /// The quote moves on, when it is still at the version that was read: purchase and payment meet here, so that of two
-/// that come together the second sees the first.
-pub(crate) fn advance(quote: &Row, policy: Option<PolicyId>) -> Batch {
+/// that come together the second sees the first. It becomes a policy, or an offer for a next term becomes that term.
+pub(crate) fn advance(quote: &Row, policy: Option<PolicyId>, term: Option<TermId>) -> Batch {
     let mut batch = Batch::new();
-    let sql = "UPDATE quote SET version = version + 1, policy_id = $3 WHERE id = $1 AND version = $2";
+    let sql = "UPDATE quote SET version = version + 1, policy_id = $3, renewed_term_id = $4 \
+         WHERE id = $1 AND version = $2";
     let policy = policy.or(quote.policy_id).map(|id| id.to_string());
-    batch.push(
-        "quote",
-        sql,
-        vec![quote.id.to_string().into(), quote.version.into(), policy.into()],
-        Expect::Rows(1),
-    );
+    let term = term.or(quote.renewed_term_id).map(|id| id.to_string());
+    let values = vec![quote.id.to_string().into(), quote.version.into(), policy.into(), term.into()];
+    batch.push("quote", sql, values, Expect::Rows(1));
     batch
 }
 

@@ -9,4 +9,5 @@ mod life;
 mod persons;
 mod purchase;
 mod races;
+mod renewal;
 mod stay;

@@ -48,6 +48,9 @@ pub enum ChangeRefusal {
     /// The change cannot take effect on that day.
     #[error("the change cannot take effect on this day")]
     Day,
+    /// The next term cannot be bought today: too early, too late, or the present one is not paid.
+    #[error("the next term cannot be bought today")]
+    RenewalNotOpen,
     /// The free-look days are over.
     #[error("the free-look days are over")]
     FreeLookOver,
@@ -163,6 +166,32 @@ pub fn check_cancellation(
     Ok(day.max(term.start()))
 }
 
+/// How long before the end of a term the next one can be bought, in days.
+const RENEWAL_AHEAD_DAYS: i64 = 60;
+
+/// Whether the next term can be offered today: from sixty days before the end of the present one to the last day of the
+/// renewal grace, when everything of the present one is paid.
+///
+/// # Errors
+/// [`ChangeRefusal::RenewalNotOpen`].
+pub fn check_renewal(
+    law: &Jurisdiction,
+    term: DateRange,
+    owes: bool,
+    today: Date,
+) -> Result<(), ChangeRefusal> {
+    let opens = term.end().plus_days(-RENEWAL_AHEAD_DAYS);
+    let too_late = term.end().plus_days(i64::from(law.grace_days_renewal));
+    if owes || today < opens || today >= too_late { Err(ChangeRefusal::RenewalNotOpen) } else { Ok(()) }
+}
+
+/// Whether a member goes on in the next term, or has grown out of the plan by its first day.
+#[must_use]
+pub fn renews(rules: &FamilyRules, relation: Relation, birth: Date, start: Date) -> bool {
+    let ages_out = rules.relation(relation).and_then(|rule| rule.ages_out_at);
+    ages_out.is_none_or(|age| birth.age_on(start) < age)
+}
+
 /// What a change of a policy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndorsementKind {
@@ -178,11 +207,20 @@ pub enum EndorsementKind {
     Reinstate,
     /// The last term ended.
     Expire,
+    /// The next term was paid.
+    Renew,
 }
 
 impl EndorsementKind {
-    const ALL: [Self; 6] =
-        [Self::AddMember, Self::RemoveMember, Self::Cancel, Self::Lapse, Self::Reinstate, Self::Expire];
+    const ALL: [Self; 7] = [
+        Self::AddMember,
+        Self::RemoveMember,
+        Self::Cancel,
+        Self::Lapse,
+        Self::Reinstate,
+        Self::Expire,
+        Self::Renew,
+    ];
 
     /// Its name in the store.
     #[must_use]
@@ -194,6 +232,7 @@ impl EndorsementKind {
             Self::Lapse => "LAPSE",
             Self::Reinstate => "REINSTATE",
             Self::Expire => "EXPIRE",
+            Self::Renew => "RENEW",
         }
     }
 

@@ -9,7 +9,7 @@ mod standing;
 pub use agreement::{Agreement, Amount, Due, Ending, Part};
 pub use change::{
     CancelReason, ChangeRefusal, EndorsementKind, RemoveReason, check_addition, check_cancellation,
-    check_removal, newborn_start,
+    check_removal, check_renewal, newborn_start, renews,
 };
 pub use spending::money_accounts;
 pub use standing::{Clocks, Standing, standing};

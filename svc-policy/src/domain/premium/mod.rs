@@ -10,7 +10,7 @@ mod tests;
 
 pub use quote::{
     Instalment, MemberPremium, Premium, PremiumError, Proposal, ProposedMember, TaxAmount, mid_term_premium,
-    quote,
+    quote, renewal,
 };
 pub use refund::{Cancellation, MemberRisk, credit_next_instalments, earned};
 

@@ -133,6 +133,28 @@ pub fn quote(
     proposal: &Proposal,
 ) -> Result<Premium, PremiumError> {
     check(plan, proposal)?;
+    computed(plan, jurisdiction, proposal)
+}
+
+/// The premium of the next term of a family that is insured: whoever was let in stays, however old; the plan must be on sale
+/// and offer the sum insured.
+///
+/// # Errors
+/// As [`quote`].
+pub fn renewal(
+    plan: &PlanVersion,
+    jurisdiction: &Jurisdiction,
+    proposal: &Proposal,
+) -> Result<Premium, PremiumError> {
+    check_offered(plan, proposal)?;
+    computed(plan, jurisdiction, proposal)
+}
+
+fn computed(
+    plan: &PlanVersion,
+    jurisdiction: &Jurisdiction,
+    proposal: &Proposal,
+) -> Result<Premium, PremiumError> {
     let gross = (0..proposal.members.len())
         .map(|member| gross(plan, proposal, member, Fraction::ONE))
         .collect::<Result<Vec<i64>, _>>()?;
@@ -163,13 +185,18 @@ pub fn quote(
     })
 }
 
-fn check(plan: &PlanVersion, proposal: &Proposal) -> Result<(), PremiumError> {
+fn check_offered(plan: &PlanVersion, proposal: &Proposal) -> Result<(), PremiumError> {
     if !plan.is_on_sale(proposal.start) {
         return Err(PremiumError::NotOnSale(proposal.start));
     }
     if !plan.sums_insured_minor.contains(&proposal.sum_insured_minor) {
         return Err(PremiumError::SumInsuredNotOffered);
     }
+    Ok(())
+}
+
+fn check(plan: &PlanVersion, proposal: &Proposal) -> Result<(), PremiumError> {
+    check_offered(plan, proposal)?;
     let people: Vec<(Relation, Date)> = proposal.members.iter().map(|m| (m.relation, m.birth)).collect();
     let breaches = family_breaches(&plan.family, &people, proposal.start);
     if breaches.is_empty() { Ok(()) } else { Err(PremiumError::FamilyNotAllowed(breaches)) }

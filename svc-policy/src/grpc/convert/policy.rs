@@ -9,7 +9,9 @@ use super::plan::carrier;
 use super::words;
 use crate::app::change::Target;
 use crate::app::policy::{Endorsement, Member, Policy, PremiumReceipt, Refund, Term};
-use crate::app::{add_member, cancel_policy, create_quote, record_premium_payment, remove_member};
+use crate::app::{
+    add_member, cancel_policy, create_quote, record_premium_payment, remove_member, renew_policy,
+};
 use crate::domain::life::{CancelReason, EndorsementKind, RemoveReason};
 use crate::domain::policy::{PolicyState, Premium, Quote, QuoteMember, QuoteState};
 
@@ -99,7 +101,7 @@ fn premium(premium: &Premium, currency: Currency) -> wire::Premium {
 
 /// A policy.
 pub(in crate::grpc) fn policy(policy: &Policy) -> wire::Policy {
-    let due = policy.premium.instalments.iter().skip(policy.receipts.len());
+    let due = policy.premium.instalments.iter().skip(policy.paid);
     let receivable = Money::new(policy.currency, due.map(|due| due.amount).sum());
     wire::Policy {
         policy_id: policy.id.to_string(),
@@ -143,6 +145,7 @@ fn endorsement(change: &Endorsement) -> wire::Endorsement {
         EndorsementKind::Lapse => wire::EndorsementKind::Lapse,
         EndorsementKind::Reinstate => wire::EndorsementKind::Reinstate,
         EndorsementKind::Expire => wire::EndorsementKind::Expire,
+        EndorsementKind::Renew => wire::EndorsementKind::Renew,
     };
     wire::Endorsement {
         endorsement_id: change.id.to_string(),
@@ -208,6 +211,7 @@ fn member_state(member: &Member, state: PolicyState, today: Date) -> wire::Membe
     match member.end_reason.as_deref() {
         _ if member.cover.contains(today) => wire::MemberState::Covered,
         Some("DECEASED") => wire::MemberState::Deceased,
+        Some("AGED_OUT") => wire::MemberState::AgedOut,
         _ => wire::MemberState::Removed,
     }
 }
@@ -269,6 +273,14 @@ pub(in crate::grpc) fn addition(request: wire::AddMemberRequest) -> Checked<add_
         relation,
         declared,
         start: shared::optional_date("start_date", request.start_date)?,
+    })
+}
+
+/// A renewal as it was asked for.
+pub(in crate::grpc) fn renewal(request: wire::RenewPolicyRequest) -> Checked<renew_policy::Input> {
+    Ok(renew_policy::Input {
+        target: target(&request.policy_id, request.etag)?,
+        instalments: super::benefit::number("instalment_count", request.instalment_count)?.max(1),
     })
 }
 

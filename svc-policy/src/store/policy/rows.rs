@@ -39,6 +39,9 @@ pub(crate) struct TermRow {
     pub(crate) state: String,
     /// The premium as it is agreed by now, as JSON text; that of the quote while nothing has changed it.
     pub(crate) premium: Option<String>,
+    /// The quote of a term after the first.
+    #[serde(default)]
+    pub(crate) quote_id: Option<QuoteId>,
 }
 
 /// A row of `term_segment`.
@@ -74,7 +77,10 @@ pub(crate) struct MemberRow {
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) policy: Row,
+    /// The quote of the last term.
     pub(crate) quote: quote::Row,
+    /// Those of all terms, where the whole policy was asked for.
+    pub(crate) quotes: Vec<quote::Row>,
     pub(crate) terms: Vec<TermRow>,
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) members: Vec<MemberRow>,
