@@ -2,6 +2,7 @@
 //! Must not know a service from inside.
 
 mod load;
+mod medicines;
 mod people;
 mod pharmacy;
 mod purchases;

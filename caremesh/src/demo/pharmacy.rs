@@ -50,13 +50,14 @@ struct Days {
 }
 
 impl Loader<'_> {
-    /// Opens every branch of the demo, licensed and with its pharmacists.
+    /// Opens every branch of the demo: licensed, with its pharmacists, and with medicines on its shelves.
     ///
     /// # Errors
     /// With the first call that is refused.
     pub async fn open_pharmacies(&self) -> Result<()> {
         let chain: Chain = toml::from_str(FILE).context("demo/pharmacy.toml")?;
         let operator = find(OPERATOR, &PersonIds::default())?;
+        self.import_medicines(&operator).await.context("the demo's medicines")?;
         let bar = terminal::progress(chain.branch.len() as u64, "demo pharmacies");
         for planned in &chain.branch {
             let opened = self.open(&chain.organisation, planned, &operator).await;
@@ -64,7 +65,7 @@ impl Loader<'_> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(())
+        self.until_found(&operator).await
     }
 
     async fn open(&self, organisation: &str, planned: &Planned, operator: &DemoPerson) -> Result<()> {
@@ -96,7 +97,7 @@ impl Loader<'_> {
             };
             service.register_pharmacist(self.signed(request, operator)?).await?;
         }
-        Ok(())
+        self.fill(&branch, operator).await.context("filling its shelves")
     }
 
     async fn enter_branch(

@@ -42,5 +42,6 @@ pub fn digest() -> String {
     context.update(include_bytes!("../../demo/people.toml"));
     context.update(FILE.as_bytes());
     context.update(super::pharmacy::FILE.as_bytes());
+    context.update(super::medicines::FILE.as_bytes());
     hex::encode(context.finish())
 }

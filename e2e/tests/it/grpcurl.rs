@@ -10,7 +10,7 @@ use caremesh_e2e::tools;
 use tokio::process::Command;
 
 /// Runs grpcurl; gives what it printed.
-async fn grpcurl(tool: &Path, demo: &Demo, arguments: &[&str]) -> Result<String> {
+pub(crate) async fn grpcurl(tool: &Path, demo: &Demo, arguments: &[&str]) -> Result<String> {
     let address = format!("localhost:{}", demo.gateway_port);
     let (options, what): (Vec<&str>, Vec<&str>) = match arguments.iter().position(|it| *it == "--") {
         Some(at) => (arguments[..at].to_vec(), arguments[at + 1..].to_vec()),
@@ -99,11 +99,11 @@ async fn the_lines_that_up_prints_work_as_pasted() -> Result<()> {
 
 /// The README's lines use the ports and the folder that `make run` uses.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_three_lines_of_the_readme_work_as_pasted() -> Result<()> {
+async fn the_lines_of_the_readme_work_as_pasted() -> Result<()> {
     let Some(tool) = tools::grpcurl() else { return Ok(()) };
     let readme = std::fs::read_to_string(tools::root().join("README.md"))?;
     let lines = commands(&readme);
-    assert_eq!(lines.len(), 3, "the README promises three grpcurl lines: {lines:?}");
+    assert_eq!(lines.len(), 6, "the README's first three grpcurl lines and three of search: {lines:?}");
     for port in [8443, 8444, 9090, 9091, 9093, 50051, 50053] {
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_err() {
             tools::skip(&format!("port {port}"), "stop what uses it: the README's lines name it");

@@ -5,6 +5,7 @@ mod canary;
 mod clients;
 mod crash;
 mod grpcurl;
+mod medicines;
 mod python;
 mod startup;
 mod trace;
