@@ -48,26 +48,33 @@ pub fn grant(
     if method.anyone {
         return Ok(vec![Relationship::Any]);
     }
+    let asked_as_person = method.access.iter().any(|rule| names_role_of(rule, principal));
     let mut granted = Vec::new();
     for rule in method.access.iter().filter(|rule| rule.purposes.contains(&purpose)) {
-        granted.extend(granted_by(rule, principal));
+        granted.extend(granted_by(rule, principal, asked_as_person));
     }
     granted.sort_unstable();
     granted.dedup();
     if granted.is_empty() { Err(refusal_for(method, principal)) } else { Ok(granted) }
 }
 
-/// A service that the rule names acts on its own certificate: which records it needs is its own affair,
-/// and a person whose token came along lends it nothing.
-fn granted_by(rule: &AccessRule, principal: &Principal) -> Vec<Relationship> {
-    let named = |workload: &SpiffeId| rule.services.iter().any(|name| name == workload.service());
-    if principal.workload().is_some_and(named) {
-        return vec![Relationship::Any];
-    }
-    if rule.roles.iter().any(|role| principal.has_role(*role)) {
+/// While a person waits, and the method knows persons of that role, it is the person who asks: a service that
+/// carries the token lends its own rights to nobody, or whoever can make it ask would see everybody's records.
+/// A person whom the method does not know at all lends the service nothing either: a service that the rule names
+/// then acts on its own certificate, and which records it needs is its own affair.
+fn granted_by(rule: &AccessRule, principal: &Principal, asked_as_person: bool) -> Vec<Relationship> {
+    if names_role_of(rule, principal) {
         return rule.relationships.clone();
     }
+    let named = |workload: &SpiffeId| rule.services.iter().any(|name| name == workload.service());
+    if !asked_as_person && principal.workload().is_some_and(named) {
+        return vec![Relationship::Any];
+    }
     Vec::new()
+}
+
+fn names_role_of(rule: &AccessRule, principal: &Principal) -> bool {
+    rule.roles.iter().any(|role| principal.has_role(*role))
 }
 
 fn refusal_for(method: &MethodPolicy, principal: &Principal) -> Refusal {
@@ -155,11 +162,33 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_granted_by_name_with_or_without_a_person() {
+    fn a_service_is_granted_by_name_alone_and_beside_a_person_whom_the_method_does_not_know() {
         let alone = Principal::of_workload(service("svc-claims"));
         assert_eq!(grant(&mixed(), &alone, Purpose::Payment), Ok(vec![Relationship::Any]));
         let with_person = person(&[Role::Courier]).through(service("svc-claims"));
         assert_eq!(grant(&mixed(), &with_person, Purpose::Payment), Ok(vec![Relationship::Any]));
+    }
+
+    #[test]
+    fn a_service_that_carries_a_persons_token_asks_as_that_person() {
+        let member = person(&[Role::Member]).through(service("svc-claims"));
+        let own = Ok(vec![Relationship::Own, Relationship::OwnFamily]);
+        assert_eq!(grant(&mixed(), &member, Purpose::Payment), own);
+        let officer = person(&[Role::ClaimsOfficer]).through(service("svc-claims"));
+        assert_eq!(grant(&mixed(), &officer, Purpose::Payment), Ok(vec![Relationship::Any]));
+    }
+
+    #[test]
+    fn a_purpose_that_is_not_the_persons_is_not_opened_by_the_services_name() {
+        let wider = AccessRule {
+            purposes: vec![Purpose::Payment, Purpose::Treatment],
+            ..rule(&[], &[], &["svc-claims"])
+        };
+        let method = method(vec![rule(&[Role::Member], &[Relationship::Own], &[]), wider]);
+        let alone = Principal::of_workload(service("svc-claims"));
+        assert_eq!(grant(&method, &alone, Purpose::Treatment), Ok(vec![Relationship::Any]));
+        let member = person(&[Role::Member]).through(service("svc-claims"));
+        assert_eq!(refused(&method, &member, Purpose::Treatment), "ROLE_MISSING");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl PolicyClient {
     }
 
     /// The policies of a person that the caller may see: asked with the caller's own token, and by a method that svc-policy
-    /// opens to persons only. A call that also names this service's certificate would be shown everything.
+    /// opens to persons only.
     ///
     /// # Errors
     /// [`CallError`].
@@ -83,7 +83,8 @@ impl PolicyClient {
             .policies)
     }
 
-    /// Who manages a person's profile: a parent of a child. None: the person alone.
+    /// Who manages a person's profile: a parent of a child. None: the person alone. Asked as the person who waits, for the
+    /// purpose for which persons may ask: one whom they may not know is refused like one who is not there.
     ///
     /// # Errors
     /// [`CallError`]; refused as RESOURCE_NOT_FOUND for nobody's id.
@@ -92,11 +93,12 @@ impl PolicyClient {
         context: &CallContext,
         person: PersonId,
     ) -> Result<Option<PersonId>, CallError> {
+        let context = context.asking_for(Purpose::Payment);
         let asked = GetPersonRequest { person_id: person.to_string() };
         let answer = self
             .persons
             .clone()
-            .get_person(request(context, asked))
+            .get_person(request(&context, asked))
             .await
             .map_err(|status| Answer::of(&status))?
             .into_inner();

@@ -21,6 +21,7 @@ use caremesh_svc_pharmacy::migration::{KeyMigrator, Migrator};
 use caremesh_svc_pharmacy::{Config, NAME, Parts, PaymentConfig, SearchConfig, Service};
 use caremesh_svc_policy as policy;
 use caremesh_testkit::database::{DatabaseKind, TestDatabase};
+use caremesh_testkit::fault::FaultProxy;
 use caremesh_testkit::identity::TestPerson;
 use caremesh_testkit::mesh::{CallerChannel, Server, TestMesh};
 use sea_orm_migration::MigratorTrait;
@@ -55,6 +56,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) config: Config,
     pub(crate) policy_config: policy::Config,
+    /// Between svc-pharmacy and svc-policy: it does what networks do, on demand.
+    pub(crate) link: FaultProxy,
     /// Where members pay: it fails on demand.
     pub(crate) bank: LocalPayments,
     life: Lifecycle,
@@ -94,7 +97,8 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
     };
     let beside =
         policy::Service::start(policy_config.clone(), policy_parts, &life).await.expect("svc-policy");
-    let config = config(&databases[0], &databases[1], folder.path(), &beside);
+    let link = FaultProxy::before(beside.address()).await.expect("a link");
+    let config = config(&databases[0], &databases[1], folder.path(), &link);
     let bank = LocalPayments::default();
     let service = start(&mesh, &config, &clock, bank.clone(), &life).await;
     Some(World {
@@ -104,6 +108,7 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
         clock,
         config,
         policy_config,
+        link,
         bank,
         life,
         _services: (service, beside),
@@ -137,7 +142,7 @@ fn policy_config(database: &TestDatabase, keys: &TestDatabase, folder: &Path) ->
     }
 }
 
-fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, beside: &policy::Service) -> Config {
+fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, link: &FaultProxy) -> Config {
     Config {
         database_url: SecretString::from(database.url()),
         keys_url: SecretString::from(keys.url()),
@@ -145,7 +150,7 @@ fn config(database: &TestDatabase, keys: &TestDatabase, folder: &Path, beside: &
         audit_key_file: folder.join("audit.key"),
         audit_checkpoint_file: folder.join("audit.log"),
         documents_folder: Some(folder.join("documents")),
-        policy_address: format!("https://{}", beside.address()),
+        policy_address: format!("https://{}", link.address()),
         client: ClientConfig::default(),
         payments: PaymentConfig::default(),
         search: SearchConfig::Embedded { folder: folder.join("search") },

@@ -16,3 +16,4 @@ mod safety;
 mod shared;
 mod shop;
 mod stock;
+mod weather;
