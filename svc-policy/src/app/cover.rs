@@ -5,8 +5,8 @@ use caremesh_mesh::{CallContext, Touched};
 
 use super::{App, Error};
 use crate::domain::account::{Account, LayerKind, Snapshot};
-use crate::domain::engine::{AccountNeed, Cover, CoverLayer, CoveredMember};
-use crate::store::ledger::snapshot;
+use crate::domain::engine::{AccountNeed, Cover, CoverLayer, CoveredMember, Event};
+use crate::store::ledger::snapshot::{self, DrawsAsked};
 use crate::store::{Error as StoreError, Scope, policy};
 
 /// A member's cover, found for a day: of the term that the day falls in, or of the nearest one.
@@ -128,22 +128,38 @@ impl App {
     }
 
     /// The accounts of some needs as they stand now, or stood at an instant: stored where there is a row, otherwise as the
-    /// plan opens them.
+    /// plan opens them; with the earlier draws that decide about the event, if one is asked for.
     pub(crate) async fn snapshot(
         &self,
         context: &CallContext,
         plan_version: PlanVersionId,
         needs: &[AccountNeed],
+        whose: Option<Whose<'_>>,
         as_of: Option<Timestamp>,
     ) -> Result<Snapshot, Error> {
         let wanted: Vec<_> = needs.iter().map(|need| need.opening.id()).collect();
-        let drawn: Vec<_> = needs.iter().filter(|need| need.draws).map(|need| need.opening.id()).collect();
+        let asked = whose.map(|whose| whose.draws_on(needs));
         let (reader, kind) = (self.db.read(context), self.db.kind());
         let stored = match as_of {
-            Some(instant) => snapshot::as_of(&reader, kind, &wanted, &drawn, instant).await?,
-            None => snapshot::now(&reader, kind, &wanted, &drawn, self.clock.now()).await?,
+            Some(instant) => snapshot::as_of(&reader, kind, &wanted, asked.as_ref(), instant).await?,
+            None => snapshot::now(&reader, kind, &wanted, asked.as_ref(), self.clock.now()).await?,
         };
         Ok(Snapshot { plan_version, accounts: merged(needs, stored.accounts), draws: stored.draws })
+    }
+}
+
+/// The event that accounts are read for.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) member: MemberId,
+    pub(crate) event: &'a Event,
+}
+
+impl Whose<'_> {
+    fn draws_on(self, needs: &[AccountNeed]) -> DrawsAsked {
+        let accounts = needs.iter().filter(|need| need.draws).map(|need| need.opening.id()).collect();
+        let (event, cause) = (self.event.id, self.event.cause.clone());
+        DrawsAsked { accounts, event, member: self.member, cause }
     }
 }
 

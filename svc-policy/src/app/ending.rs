@@ -32,7 +32,7 @@ async fn release(app: &App, tx: &Tx, due: Due) -> Result<(), Error> {
         accounts: Vec::new(),
         holds: vec![due.hold],
         reversed: Vec::new(),
-        restored: Vec::new(),
+        restored: None,
         member: due.member,
         day: due.day,
         source: source.clone(),

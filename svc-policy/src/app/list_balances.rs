@@ -45,7 +45,7 @@ pub async fn run(
     let more = ids.len() > page.size as usize;
     ids.truncate(page.size as usize);
     let accounts = match input.as_of {
-        Some(instant) => ledger::snapshot::as_of(&reader, kind, &ids, &[], instant).await?.accounts,
+        Some(instant) => ledger::snapshot::as_of(&reader, kind, &ids, None, instant).await?.accounts,
         None => ledger::accounts(&reader, kind, &ids).await?,
     };
     Ok((accounts, today, ids.last().filter(|_| more).copied()))

@@ -20,7 +20,7 @@ use crate::domain::account::{Account, AccountKey};
 use crate::domain::engine::open_account;
 use crate::domain::ledger::{Action, Decision, Event, LedgerRefusal, Movement, Posting, Source};
 use crate::domain::opening;
-use crate::store::ledger;
+use crate::store::ledger::{self, DrawsAsked};
 
 /// The service in whose name people with a role post: officers decide claims.
 const OFFICERS_SERVICE: &str = "svc-claims";
@@ -225,7 +225,7 @@ impl Input {
             accounts: accounts.into_iter().collect(),
             holds: actions().filter_map(Action::hold).collect(),
             reversed: actions().filter_map(Action::reverses).collect(),
-            restored: actions().flat_map(Action::restores).map(|grant| grant.account.id()).collect(),
+            restored: DrawsAsked::by(&self.event, actions().flat_map(Action::restores)),
             member: self.event.member,
             day: self.event.date,
             source: self.source.clone(),

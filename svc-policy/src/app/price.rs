@@ -5,7 +5,7 @@
 use caremesh_kernel::{Currency, DateRange, MemberId, Timestamp};
 use caremesh_mesh::CallContext;
 
-use super::cover::{Covers, Stretch};
+use super::cover::{Covers, Stretch, Whose};
 use super::sealed::{Facts, SealedSnapshot};
 use super::{App, Error};
 use crate::domain::account::Snapshot;
@@ -94,7 +94,8 @@ pub async fn run(app: &App, context: &CallContext, input: &Input) -> Result<Opti
     let mut computed: Vec<(Priced, Snapshot)> = Vec::with_capacity(open.len());
     for one in &open {
         let needs = one.needs().map_err(price_error)?;
-        let read = app.snapshot(context, one.stretch.plan_version, &needs, input.as_of).await?;
+        let whose = Whose { member: input.member, event: &input.event };
+        let read = app.snapshot(context, one.stretch.plan_version, &needs, Some(whose), input.as_of).await?;
         let who = (&input.event, input.member);
         let left =
             computed.iter().fold(read, |later, (earlier, before)| carry_over(earlier, before, who, later));
@@ -104,6 +105,7 @@ pub async fn run(app: &App, context: &CallContext, input: &Input) -> Result<Opti
     for (index, (one, (priced, snapshot))) in open.iter().zip(computed).enumerate() {
         let facts = Facts {
             person: covers.person,
+            event: (input.event.id, input.event.cause.clone()),
             cover: one.stretch.cover.clone(),
             draws: snapshot.draws.clone(),
             crossing,
@@ -178,7 +180,8 @@ async fn priced_again(
     for (index, sealed) in input.snapshots.iter().enumerate() {
         let facts = app.open_snapshot(context, covers.person, sealed).await?;
         let ours = facts.person == covers.person && facts.cover.member.id == input.member;
-        if !ours || (facts.part, facts.parts) != (index, input.snapshots.len()) {
+        let same_event = facts.event == (input.event.id, input.event.cause.clone());
+        if !ours || !same_event || (facts.part, facts.parts) != (index, input.snapshots.len()) {
             return Err(Error::Snapshot);
         }
         opened_facts.push(facts);

@@ -2,12 +2,12 @@
 //! member's own key. It knows nothing of how a price comes about.
 
 use caremesh_db::keys::Field;
-use caremesh_kernel::{PersonId, PlanVersionId, TermId, Timestamp};
+use caremesh_kernel::{EventId, PersonId, PlanVersionId, TermId, Timestamp};
 use caremesh_mesh::CallContext;
 use serde::{Deserialize, Serialize};
 
 use super::{App, Error};
-use crate::domain::account::{Account, PriorDraw, Snapshot};
+use crate::domain::account::{Account, CauseId, PriorDraw, Snapshot};
 use crate::domain::engine::Cover;
 use crate::domain::plan::CrossingRule;
 use crate::store::Error as StoreError;
@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) person: PersonId,
     /// The cover in the segment.
     pub(crate) cover: Cover,
+    /// The event it was read for, and its cause: other draws would decide about another one.
+    pub(crate) event: (EventId, Option<CauseId>),
     /// Who drew on the accounts before.
     pub(crate) draws: Vec<PriorDraw>,
     /// How the lines were dealt out.

@@ -43,7 +43,7 @@ async fn write(tx: &Tx, due: Due, id: PostingId) -> Result<bool, Error> {
         accounts: Vec::new(),
         holds: vec![due.hold],
         reversed: Vec::new(),
-        restored: Vec::new(),
+        restored: None,
         member: due.member,
         day: due.day,
         source: source.clone(),

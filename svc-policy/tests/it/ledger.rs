@@ -62,6 +62,22 @@ for_each_database! { with world;
         let mut of_another = admission(&world, &family.member(2), 40_000_00);
         of_another.snapshot.clone_from(&first.snapshot);
         assert_eq!(refused(world.claims().price(of_another).await), "SNAPSHOT_INVALID");
+        let mut another = admission(&world, &family.member(1), 40_000_00);
+        another.snapshot.clone_from(&first.snapshot);
+        assert_eq!(refused(world.claims().price(another).await), "SNAPSHOT_INVALID", "who drew before was read for the first");
+    }
+
+    async fn a_price_does_not_grow_with_the_visits_before_it(world: World) {
+        let family = world.family().await;
+        let mut sizes = Vec::new();
+        for _ in 0..12 {
+            let asked = admission(&world, &family.member(1), 1_000_00);
+            let price = world.price(&asked).await;
+            sizes.push(price.encoded_len());
+            world.post(posting(&asked, &price, PostingKind::Capture)).await;
+        }
+        // Amounts and versions take more digits; ten draws would be more than a thousand bytes.
+        assert!(sizes[11] < sizes[1] + 100, "{sizes:?}");
     }
 
     async fn as_of_answers_what_was_known_then(world: World) {

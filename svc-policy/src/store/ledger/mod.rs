@@ -17,6 +17,7 @@ pub(crate) use due::{Due, due};
 pub(crate) use list::{Filter, Page, Written, account_ids, postings};
 pub(crate) use queue::{join_queue, leave_queue};
 pub(crate) use read::{Cover, Query, View, accounts, lock, view};
+pub(crate) use snapshot::DrawsAsked;
 pub(crate) use verify::verify;
 pub use verify::{Difference, LedgerReport, Overdrawn};
 pub(crate) use write::batch;

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, Value};
 use super::convert;
 use super::read_sql::{Asked, CONFLICTS_BEFORE_TURN};
 use super::rows::{AccountRow, CapturedRow, CoverRow, DrawRow, HoldLegRow, HoldRow, LayerRow, TurnRow};
+use super::snapshot::DrawsAsked;
 use super::texts;
 use crate::domain::account::{Account, PriorDraw};
 use crate::domain::engine::{CoverLayer, Ground};
@@ -27,8 +28,8 @@ pub(crate) struct Query {
     pub(crate) holds: Vec<HoldId>,
     /// Postings that are reversed.
     pub(crate) reversed: Vec<PostingId>,
-    /// Accounts that are restored: who drew on them decides whether they may be.
-    pub(crate) restored: Vec<AccountId>,
+    /// Accounts that are restored, if any: who drew on them decides whether they may be.
+    pub(crate) restored: Option<DrawsAsked>,
     /// Whose event it is.
     pub(crate) member: MemberId,
     /// The day of the event.
@@ -122,7 +123,7 @@ pub(crate) async fn view<C: ConnectionTrait>(
     query: &Query,
     now: Timestamp,
 ) -> Result<View, Error> {
-    let asked = Asked { reversals: !query.reversed.is_empty(), restorations: !query.restored.is_empty() };
+    let asked = Asked { reversals: !query.reversed.is_empty(), restorations: query.restored.is_some() };
     let mut values: Vec<Value> = vec![
         ids(kind, &query.accounts),
         ids(kind, &query.holds),
@@ -133,7 +134,7 @@ pub(crate) async fn view<C: ConnectionTrait>(
         query.source.resource.clone().into(),
     ];
     values.extend(asked.reversals.then(|| ids(kind, &query.reversed)));
-    values.extend(asked.restorations.then(|| ids(kind, &query.restored)));
+    values.extend(query.restored.iter().flat_map(|asked| asked.values(kind)));
     let rows = tagged(connection, texts::of(kind).posting_view(asked), values).await?;
     rows.into_view(query)
 }

@@ -30,7 +30,7 @@ pub(super) struct Asked {
 }
 
 /// `$1` accounts, `$2` holds, `$3` member, `$4` event date, `$5` now, `$6` service, `$7` source; then, as far as they are
-/// asked for, postings to reverse and accounts to restore.
+/// asked for, postings to reverse; accounts to restore with the event and its cause.
 pub(super) fn posting_view(kind: Kind, asked: Asked) -> String {
     let mut arms = vec![
         accounts(kind),
@@ -44,7 +44,10 @@ pub(super) fn posting_view(kind: Kind, asked: Asked) -> String {
         arms.push(captured(kind, "$8"));
     }
     if asked.restorations {
-        arms.push(draws(kind, &each_id(kind, if asked.reversals { "$9" } else { "$8" }), "$5"));
+        let next = if asked.reversals { 9 } else { 8 };
+        let [accounts, event, cause] = [next, next + 1, next + 2].map(|place| format!("${place}"));
+        let whose = Kin { event: &event, member: "$3", cause: &cause };
+        arms.push(draws(kind, &each_id(kind, &accounts), &whose, "$5"));
     }
     format!("WITH {}, {}, {} {}", wanted(kind), due(kind), here(kind), arms.join(" UNION ALL "))
 }
@@ -121,9 +124,18 @@ fn captured(kind: Kind, parameter: &str) -> String {
     )
 }
 
+/// The parameters that say for whose event draws are asked.
+pub(super) struct Kin<'a> {
+    pub(super) event: &'a str,
+    pub(super) member: &'a str,
+    /// Empty text for none.
+    pub(super) cause: &'a str,
+}
+
 /// Draws that still count: reserved or used by an event and not given back, by release, reversal or time until the
-/// instant in a parameter; of the accounts that a query gives.
-pub(super) fn draws(kind: Kind, accounts: &str, instant: &str) -> String {
+/// instant in a parameter; of the accounts that a query gives. Only those that a rule can ask about: the event's own, and
+/// the same member's for a related cause. All of a term's would grow with every visit.
+pub(super) fn draws(kind: Kind, accounts: &str, of: &Kin<'_>, instant: &str) -> String {
     let row = object(
         kind,
         &[
@@ -135,10 +147,12 @@ pub(super) fn draws(kind: Kind, accounts: &str, instant: &str) -> String {
         ],
     );
     let drawn = among(kind, "k.account_id", accounts);
+    let Kin { event, member, cause } = of;
     format!(
         "SELECT 'draw' AS tag, {row} AS body FROM (SELECT k.account_id, y.kind, k.event_id, k.member_id, \
          MAX(k.cause_id) AS cause_id FROM posting_leg k JOIN layer y ON y.id = k.layer_id \
          LEFT JOIN hold h ON h.id = k.hold_id WHERE {drawn} AND k.posted_at <= {instant} \
+         AND (k.event_id = {event} OR (k.member_id = {member} AND k.cause_id = {cause})) \
          GROUP BY k.account_id, y.kind, k.event_id, k.member_id \
          HAVING SUM(k.used + CASE WHEN h.expires_at <= {instant} THEN 0 ELSE k.reserved END) > 0) d"
     )

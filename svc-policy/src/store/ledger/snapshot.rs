@@ -2,13 +2,14 @@
 //! who drew on them before. One statement each way: from the balances for now, from the journal for an instant gone by.
 
 use caremesh_db::Kind;
-use caremesh_kernel::{AccountId, Timestamp};
-use sea_orm::ConnectionTrait;
+use caremesh_kernel::{AccountId, EventId, MemberId, Timestamp};
+use sea_orm::{ConnectionTrait, Value};
 
-use super::read_sql::{WANTED, accounts, draws, row_of};
+use super::read_sql::{Kin, WANTED, accounts, draws, row_of};
 use super::rows::{ACCOUNT, AccountRow, DrawRow, LAYER, LayerRow};
 use super::{convert, texts};
-use crate::domain::account::{Account, PriorDraw};
+use crate::domain::account::{Account, CauseId, Grant, PriorDraw};
+use crate::domain::ledger::Event;
 use crate::store::Error;
 use crate::store::sql::{Column, among, each_id, ids, object, parse, tagged};
 
@@ -21,15 +22,28 @@ pub(crate) struct Stored {
     pub(crate) draws: Vec<PriorDraw>,
 }
 
+/// Whose earlier draws are asked for, and on which accounts: those of the event, and of its member for the same cause.
+#[derive(Clone, Debug)]
+pub(crate) struct DrawsAsked {
+    /// The accounts.
+    pub(crate) accounts: Vec<AccountId>,
+    /// The event.
+    pub(crate) event: EventId,
+    /// Its member.
+    pub(crate) member: MemberId,
+    /// Relatedness of its illness.
+    pub(crate) cause: Option<CauseId>,
+}
+
 /// Accounts as they stand now.
 pub(crate) async fn now<C: ConnectionTrait>(
     connection: &C,
     kind: Kind,
     wanted: &[AccountId],
-    drawn: &[AccountId],
+    asked: Option<&DrawsAsked>,
     now: Timestamp,
 ) -> Result<Stored, Error> {
-    read(connection, kind, &texts::of(kind).snapshot_now, wanted, drawn, now).await
+    read(connection, kind, &texts::of(kind).snapshot_now, wanted, asked, now).await
 }
 
 /// Accounts as they were known at an instant gone by: the journal up to it, folded.
@@ -37,18 +51,18 @@ pub(crate) async fn as_of<C: ConnectionTrait>(
     connection: &C,
     kind: Kind,
     wanted: &[AccountId],
-    drawn: &[AccountId],
+    asked: Option<&DrawsAsked>,
     instant: Timestamp,
 ) -> Result<Stored, Error> {
-    read(connection, kind, &texts::of(kind).snapshot_then, wanted, drawn, instant).await
+    read(connection, kind, &texts::of(kind).snapshot_then, wanted, asked, instant).await
 }
 
-/// `$1` accounts, `$2` those whose draws are wanted, `$3` now.
+/// `$1` accounts, `$2` those whose draws are wanted, `$3` now; `$4` event, `$5` member, `$6` cause.
 pub(super) fn now_view(kind: Kind) -> String {
     format!("{} {} UNION ALL {} UNION ALL {}", with(kind), accounts(kind), layers_now(kind), drawn(kind))
 }
 
-/// `$1` accounts, `$2` those whose draws are wanted, `$3` the instant.
+/// As [`now_view`], `$3` the instant.
 pub(super) fn then_view(kind: Kind) -> String {
     format!(
         "{} {} UNION ALL {} UNION ALL {}",
@@ -60,7 +74,7 @@ pub(super) fn then_view(kind: Kind) -> String {
 }
 
 fn drawn(kind: Kind) -> String {
-    draws(kind, &each_id(kind, "$2"), "$3")
+    draws(kind, &each_id(kind, "$2"), &Kin { event: "$4", member: "$5", cause: "$6" }, "$3")
 }
 
 async fn read<C: ConnectionTrait>(
@@ -68,10 +82,13 @@ async fn read<C: ConnectionTrait>(
     kind: Kind,
     sql: &str,
     wanted: &[AccountId],
-    drawn: &[AccountId],
+    asked: Option<&DrawsAsked>,
     instant: Timestamp,
 ) -> Result<Stored, Error> {
-    let values = vec![ids(kind, wanted), ids(kind, drawn), instant.as_micros().into()];
+    let nobody = || [ids::<AccountId>(kind, &[]), "".into(), "".into()];
+    let [drawn, event, cause] = asked.map_or_else(nobody, |asked| asked.values(kind));
+    let member = asked.map(|asked| asked.member.to_string()).unwrap_or_default();
+    let values = vec![ids(kind, wanted), drawn, instant.as_micros().into(), event, member.into(), cause];
     let (mut accounts, mut layers, mut draws): (Vec<AccountRow>, Vec<LayerRow>, Vec<DrawRow>) =
         Default::default();
     for (tag, body) in tagged(connection, sql, values).await? {
@@ -83,6 +100,21 @@ async fn read<C: ConnectionTrait>(
         }
     }
     Ok(Stored { accounts: convert::accounts(accounts, layers)?, draws: convert::draws(draws) })
+}
+
+impl DrawsAsked {
+    /// What an event that restores something must know; none when it restores nothing.
+    pub(crate) fn by<'g>(event: &Event, grants: impl Iterator<Item = &'g Grant>) -> Option<Self> {
+        let accounts: Vec<AccountId> = grants.map(|grant| grant.account.id()).collect();
+        let asked = Self { accounts, event: event.id, member: event.member, cause: event.cause.clone() };
+        (!asked.accounts.is_empty()).then_some(asked)
+    }
+
+    /// Accounts, event and cause as parameters; the member goes apart, because a posting names it anyway.
+    pub(super) fn values(&self, kind: Kind) -> [Value; 3] {
+        let cause = self.cause.clone().map(|cause| cause.0).unwrap_or_default();
+        [ids(kind, &self.accounts), self.event.to_string().into(), cause.into()]
+    }
 }
 
 fn with(kind: Kind) -> String {

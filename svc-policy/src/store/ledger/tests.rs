@@ -13,7 +13,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use sea_orm::ConnectionTrait as _;
 
-use super::{Query, batch};
+use super::{DrawsAsked, Query, batch};
 use crate::app::Error;
 use crate::app::posting::{Command, Prepared, written};
 use crate::domain::account::{Account, AccountKey};
@@ -90,7 +90,7 @@ fn command(posting: &Posting, accounts: &[AccountKey]) -> Command {
         accounts: accounts.iter().map(AccountKey::id).collect(),
         holds: actions().filter_map(|a| a.hold()).collect(),
         reversed: actions().filter_map(|a| a.reverses()).collect(),
-        restored: actions().flat_map(|a| a.restores()).map(|grant| grant.account.id()).collect(),
+        restored: DrawsAsked::by(&posting.event, actions().flat_map(|action| action.restores())),
         member: posting.event.member,
         day: posting.event.date,
         source: posting.source.clone(),
