@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod discover;
 pub(crate) mod health;
 pub(crate) mod keep;
+mod latency;
 pub(crate) mod learn;
 mod outlier;
 pub(crate) mod replica;
@@ -37,7 +38,7 @@ impl Upstream {
         &self.name
     }
 
-    /// A live connection to the less busy of two replicas; `None` when there is no connection at all.
+    /// A live connection to the cheaper of two replicas; `None` when there is no connection at all.
     ///
     /// A replica that is left out, or says that it is not serving, is taken only when no other is left:
     /// a wrong guess about health must not turn a slow upstream into a dead one.
@@ -48,7 +49,8 @@ impl Upstream {
         }
         let now = now_us();
         let fit = replicas.iter().filter(|it| it.is_fit(now));
-        less_busy(fit).or_else(|| less_busy(replicas.iter().filter(|it| it.is_connected())))?.take()
+        let there = || replicas.iter().filter(|it| it.is_connected());
+        cheaper(fit, now).or_else(|| cheaper(there(), now))?.take()
     }
 
     /// Whether a replica is connected and answered its last health check with SERVING.
@@ -72,19 +74,19 @@ impl Upstream {
     }
 }
 
-/// Power of two choices: the less busy of two at random. The least busy of all would send every new call
-/// of every gateway to the same replica.
-fn less_busy<'a>(candidates: impl Iterator<Item = &'a Arc<Replica>> + Clone) -> Option<&'a Arc<Replica>> {
+/// Power of two choices: the cheaper of two at random, by time and by calls under way. The cheapest of all
+/// would get every new call of every gateway.
+fn cheaper<'a>(
+    candidates: impl Iterator<Item = &'a Arc<Replica>> + Clone,
+    now: u64,
+) -> Option<&'a Arc<Replica>> {
     let count = candidates.clone().count();
     if count < 2 {
         return candidates.clone().next();
     }
     let (one, other) = two_of(count, random());
-    let (mut one, mut other) = (candidates.clone().nth(one)?, candidates.clone().nth(other)?);
-    if other.busy() < one.busy() {
-        std::mem::swap(&mut one, &mut other);
-    }
-    Some(one)
+    let (one, other) = (candidates.clone().nth(one)?, candidates.clone().nth(other)?);
+    Some(if other.cost(now) < one.cost(now) { other } else { one })
 }
 
 /// Two different numbers below `count`, which is 2 or more.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
+use super::latency::Latency;
 use super::outlier::Outlier;
 use super::{Held, now_us};
 use crate::crew;
@@ -22,6 +23,7 @@ pub(crate) struct Replica {
     calls: AtomicUsize,
     serving: AtomicBool,
     outlier: Outlier,
+    latency: Latency,
     /// Cancelled when the address is no longer one of the upstream's.
     pub(super) gone: CancellationToken,
 }
@@ -37,6 +39,7 @@ impl Replica {
             calls: AtomicUsize::new(0),
             serving: AtomicBool::new(false),
             outlier: Outlier::default(),
+            latency: Latency::default(),
             gone: CancellationToken::new(),
         })
     }
@@ -55,9 +58,10 @@ impl Replica {
         (0..lanes).flat_map(move |lane| (0..connections).map(move |nth| (lane, nth)))
     }
 
-    /// Calls that it has not answered to the end.
-    pub(crate) fn busy(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
+    /// What the next call would cost at `now`: how long it takes to answer, times the calls that it has not
+    /// answered to the end.
+    pub(crate) fn cost(&self, now: u64) -> u64 {
+        self.latency.cost(now, self.calls.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -88,7 +92,7 @@ impl Replica {
         let slots = lanes.flat_map(|lane| (0..lane.len()).map(move |step| &lane[(turn + step) % lane.len()]));
         let held = slots.filter_map(ArcSwapOption::load_full).find(|held| held.is_open())?;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        Some(Picked { held: Held::clone(&held), call: Call(self.clone()) })
+        Some(Picked { held: Held::clone(&held), call: Call { replica: self.clone(), began: now_us() } })
     }
 }
 
@@ -100,19 +104,24 @@ pub(crate) struct Picked {
 
 /// One call on its way; until it is dropped the replica counts as that much busier.
 #[derive(Debug)]
-pub(crate) struct Call(Arc<Replica>);
+pub(crate) struct Call {
+    replica: Arc<Replica>,
+    began: u64,
+}
 
 impl Call {
     /// The service answered, whatever it was.
     pub(crate) fn answered(&self) {
-        self.0.outlier.answered();
+        let now = now_us();
+        self.replica.latency.measure(now, now.saturating_sub(self.began));
+        self.replica.outlier.answered();
     }
 
     /// Nobody answered, or somebody who says that nobody is there.
     pub(crate) fn failed(&self) {
-        if self.0.outlier.failed(now_us()) {
+        if self.replica.outlier.failed(now_us()) {
             tracing::warn!(
-                server.address = %self.0.address,
+                server.address = %self.replica.address,
                 "A replica is left out for a while: calls to it fail one after the other."
             );
         }
@@ -121,6 +130,6 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.replica.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }

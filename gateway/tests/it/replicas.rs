@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use caremesh_testkit::fault::{Fault, FaultProxy};
 use futures::StreamExt;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -33,6 +34,15 @@ fn fast() -> caremesh_gateway::Rate {
     caremesh_gateway::Rate { per_second: number, burst: number }
 }
 
+/// A connection over which both replicas have been called, so that neither is slow for being new.
+async fn warm(world: &World) -> Connection {
+    let client = Connection::open(world).await;
+    futures::future::join_all((0..40).map(|_| whoever_serves(&client))).await;
+    // Until the time of the first calls is forgotten.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    client
+}
+
 async fn whoever_serves(client: &Connection) -> String {
     served_by(&client.unary("Echo", ask("")).await.expect("served"))
 }
@@ -40,7 +50,7 @@ async fn whoever_serves(client: &Connection) -> String {
 #[tokio::test]
 async fn calls_are_spread_over_the_replicas() {
     let (world, _replicas) = two_replicas().await;
-    let client = Connection::open(&world).await;
+    let client = warm(&world).await;
     let mut counts = std::collections::HashMap::<String, u32>::new();
     for _ in 0..100 {
         *counts.entry(whoever_serves(&client).await).or_default() += 1;
@@ -53,7 +63,7 @@ async fn calls_are_spread_over_the_replicas() {
 async fn a_busy_replica_gets_fewer_calls() {
     let (world, replicas) = two_replicas().await;
     let busy = replicas[0].name;
-    let client = Connection::open(&world).await;
+    let client = warm(&world).await;
     let mut held = Vec::new();
     // Streams that stay open make a replica busy; those of the other one end at once.
     while held.len() < 8 {
@@ -69,6 +79,27 @@ async fn a_busy_replica_gets_fewer_calls() {
         to_busy += u32::from(whoever_serves(&client).await == busy);
     }
     assert!(to_busy < 10, "{to_busy} of 40 calls went to the busy replica");
+}
+
+#[tokio::test]
+async fn a_slow_replica_gets_fewer_calls_although_none_waits_for_it() {
+    let trust = Trust::new().await;
+    let replicas = [Upstream::start(&trust).await, Upstream::start(&trust).await];
+    let line = FaultProxy::before(replicas[0].address).await.expect("a port");
+    let urls = format!("https://{}, {}", line.address(), replicas[1].url());
+    let world = World::start(trust, |config| {
+        config.upstreams.insert("svc-probe".to_owned(), urls);
+    })
+    .await;
+    world.wait_for("upstream svc-probe serving (2 of 2 replicas)").await;
+    line.set(Fault::Delay(Duration::from_millis(150)));
+    let client = Connection::open(&world).await;
+    let mut to_slow = 0;
+    // One after the other, so that both are idle whenever one is chosen.
+    for _ in 0..60 {
+        to_slow += u32::from(whoever_serves(&client).await == replicas[0].name);
+    }
+    assert!(to_slow < 15, "{to_slow} of 60 calls went to the slow replica");
 }
 
 #[tokio::test]
