@@ -5,6 +5,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::files;
 
@@ -135,6 +137,33 @@ impl DataFolder {
         self.root.join(format!("{service}-audit"))
     }
 
+    /// Where the gateway keeps documents: prescriptions, bills.
+    #[must_use]
+    pub fn documents(&self) -> PathBuf {
+        self.root.join("documents")
+    }
+
+    /// The key that the keys of documents are wrapped with, apart from what it opens.
+    #[must_use]
+    pub fn documents_key(&self) -> PathBuf {
+        self.root.join("documents-keys").join("documents.key")
+    }
+
+    /// Makes the folder of documents and their key, where they are not there yet.
+    ///
+    /// # Errors
+    /// When they cannot be made, or the operating system gives no randomness.
+    pub fn make_documents(&self) -> Result<()> {
+        let folder = self.documents();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        if self.documents_key().exists() {
+            return Ok(());
+        }
+        let mut key = [0_u8; 32];
+        aws_lc_rs::rand::fill(&mut key).context("the operating system gives no randomness")?;
+        files::write_private(&self.documents_key(), STANDARD.encode(key).as_bytes())
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -165,6 +194,17 @@ mod tests {
         let error = DataFolder::open_or_create(root.path()).err().expect("refused").to_string();
         assert!(error.contains("--data"), "{error}");
         assert_eq!(std::fs::read_dir(root.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn the_key_of_documents_is_made_once() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = DataFolder::open_or_create(&root.path().join("data")).expect("made");
+        folder.make_documents().expect("made");
+        let key = std::fs::read(folder.documents_key()).expect("written");
+        folder.make_documents().expect("there already");
+        assert_eq!(std::fs::read(folder.documents_key()).expect("there"), key);
+        assert_eq!(STANDARD.decode(key).expect("base64").len(), 32);
     }
 
     #[test]

@@ -96,18 +96,71 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Where documents are kept, and under which key.
+/// Where documents are kept, under which key, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentsConfig {
-    /// The folder, which all replicas of the gateway must share.
-    pub folder: PathBuf,
+    /// Where: `store.folder` or `store.s3`.
+    pub store: DocumentStore,
     /// A file with 32 random bytes in base64: what every document's own key is wrapped with. Lost, all
     /// documents are lost; keep its backup apart from theirs.
     pub key_file: PathBuf,
     /// The most bytes of one document, whatever its ticket allows. 1 or more.
     #[serde(default = "twenty_five_mebibytes")]
     pub max_bytes: u64,
+    /// Hours after which an upload that nobody goes on with is taken away. 25 or more: a ticket may live
+    /// for a day.
+    #[serde(default = "two_days")]
+    pub abandoned_after_hours: u32,
+    /// Days that whole documents are kept, by service and purpose (`svc-pharmacy/prescription`). What is not
+    /// named is kept until its service deletes it. 1 or more.
+    #[serde(default)]
+    pub keep_days: BTreeMap<String, u32>,
+    /// Minutes between two looks at what is to be taken away. 1 or more.
+    #[serde(default = "one_hour")]
+    pub sweep_every_minutes: u32,
+}
+
+/// A store that all replicas of the gateway share.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentStore {
+    /// A folder of this machine, or one that several machines mount.
+    Folder(PathBuf),
+    /// A bucket of S3, or of something that speaks like it.
+    S3(S3Store),
+}
+
+/// A bucket. Without credentials here they come from the environment (`AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`) or from the role of the pod or machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Store {
+    /// Its name.
+    pub bucket: String,
+    /// Its region; without it that of the environment (`AWS_REGION`).
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The URL of a server that is not AWS's. `http://` only inside one machine or a test.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// What every object's name begins with, without a slash at its end.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// The name of an access key; with it, `secret_access_key_file` must be given.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// A file that holds the key's secret and nothing else.
+    #[serde(default)]
+    pub secret_access_key_file: Option<PathBuf>,
+}
+
+const fn two_days() -> u32 {
+    48
+}
+
+const fn one_hour() -> u32 {
+    60
 }
 
 /// A photo of a prescription has 3 to 12 MB, a scanned hospital bill up to 20.
@@ -251,9 +304,7 @@ impl GatewayConfig {
         if self.static_folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
             return Err(ConfigError::new("static_folder", "must be a folder"));
         }
-        if self.documents.as_ref().is_some_and(|it| it.max_bytes == 0) {
-            return Err(ConfigError::new("documents.max_bytes", "must be 1 or more"));
-        }
+        self.documents.as_ref().map_or(Ok(()), DocumentsConfig::check)?;
         self.limits.check()
     }
 
@@ -284,6 +335,32 @@ fn upstream_url(text: &str) -> Option<Uri> {
     let known = matches!(url.scheme_str(), Some("http" | "https"));
     let bare = url.path_and_query().is_none_or(|path| path.as_str() == "/");
     (known && bare && url.host().is_some()).then_some(url)
+}
+
+impl DocumentsConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.max_bytes > 0, "max_bytes", "must be 1 or more"),
+            (self.abandoned_after_hours >= 25, "abandoned_after_hours", "must be 25 or more"),
+            (self.keep_days.values().all(|days| *days > 0), "keep_days", "must be 1 or more each"),
+            (
+                self.keep_days.keys().all(|kind| kind.split('/').filter(|it| !it.is_empty()).count() == 2),
+                "keep_days",
+                "must name a service and a purpose each, as in svc-pharmacy/prescription",
+            ),
+            (self.sweep_every_minutes > 0, "sweep_every_minutes", "must be 1 or more"),
+            (
+                !matches!(&self.store, DocumentStore::S3(s3)
+                    if s3.access_key_id.is_some() != s3.secret_access_key_file.is_some()),
+                "store.s3.access_key_id",
+                "must be given together with secret_access_key_file, or neither",
+            ),
+        ];
+        match rules.iter().find(|(holds, ..)| !holds) {
+            Some((_, field, rule)) => Err(ConfigError::new(format!("documents.{field}"), rule)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Limits {

@@ -18,14 +18,13 @@ use tonic_web::GrpcWebLayer;
 use tower::{Service, ServiceBuilder};
 
 use crate::config::{ConfigError, GatewayConfig};
-use crate::documents::{Documents, Shares, is_document};
+use crate::documents::{Documents, Shares, Vault, is_document};
 use crate::files::Files;
 use crate::forward::Forward;
 use crate::forward::request_body::WaitingRoom;
 use crate::limits::{KeyedLimit, Seats};
 use crate::own::Own;
 use crate::routing::{Routing, Target};
-use crate::serve::Error;
 use crate::steps::address::AddressLimit;
 use crate::steps::authenticate::Authenticate;
 use crate::steps::call_id::ShowCallId;
@@ -52,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: MetricsLayer,
     /// The gateway's own, which signs receipts.
     pub(crate) identity: WorkloadIdentity,
+    /// Where documents are kept, if they are.
+    pub(crate) vault: Option<Vault>,
 }
 
 /// A service of the edge: never waits for readiness, never fails.
@@ -71,8 +72,8 @@ impl<S> Edge for S where
 /// Puts the steps in order, outermost first.
 ///
 /// # Errors
-/// A configured origin that is none, a store of documents that cannot be opened.
-pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, Error> {
+/// A configured origin that is none.
+pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, ConfigError> {
     let origins = config.origins("allowed_origins", &config.allowed_origins)?;
     let connect = config.origins("connect_origins", &config.connect_origins)?;
     let limits = &config.limits;
@@ -84,8 +85,8 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         addresses: addresses.clone(),
         callers: callers.clone(),
     };
-    let documents = config.documents.as_ref().map(|it| Documents::open(it, shares)).transpose();
-    let documents = documents.map_err(|error| Error::Documents(std::io::Error::other(error)))?;
+    let max_bytes = config.documents.as_ref().map_or(0, |it| it.max_bytes);
+    let documents = shared.vault.map(|vault| Documents::new(vault, max_bytes, shares));
     let files = Files::new(config.static_folder.clone(), &connect);
     let carrier = Carrier::new(config, shared.own);
 

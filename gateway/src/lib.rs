@@ -39,7 +39,8 @@ mod upstream;
 
 pub use certificate::CertificateError;
 pub use config::{
-    CertificateFiles, ConfigError, DocumentsConfig, Drain, GatewayConfig, Limits, ReflectionAccess,
+    CertificateFiles, ConfigError, DocumentStore, DocumentsConfig, Drain, GatewayConfig, Limits,
+    ReflectionAccess, S3Store,
 };
 pub use limits::Rate;
 pub use serve::{Error, Gateway, Parts, serve};

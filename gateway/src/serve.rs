@@ -25,6 +25,7 @@ use crate::admin;
 use crate::certificate::{CertificateError, EdgeCertificate};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::crew::Crew;
+use crate::documents::{Rules, Vault, keep_swept};
 use crate::edge::{Edge, SERVICE, Shared, bare, edge};
 use crate::own::{self, Own};
 use crate::routing::Routing;
@@ -138,14 +139,24 @@ impl Gateway {
         let metrics = MetricsLayer::server(SERVICE, routing.table().paths());
         let learner =
             Arc::new(Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() });
-        let identity = parts.identity.clone();
-        let shared =
-            Shared { routing, own: own.clone(), authenticator: parts.authenticator, metrics, identity };
+        let vault = config.documents.as_ref().map(Vault::open).transpose();
+        let vault = vault.map_err(|error| Error::Documents(io::Error::other(error)))?;
+        let shared = Shared {
+            routing,
+            own: own.clone(),
+            authenticator: parts.authenticator,
+            metrics,
+            identity: parts.identity.clone(),
+            vault: vault.clone(),
+        };
         let (tls, watch) = edge_tls(&config, parts.edge_tls, &parts.identity)?;
 
         let crew = Arc::new(Crew::start(config.threads).map_err(Error::Threads)?);
         let background = Background::new(crew.clone(), learner);
         background.spawn(watch);
+        if let (Some(vault), Some(documents)) = (vault, &config.documents) {
+            background.spawn(keep_swept(vault, Rules::of(documents)));
+        }
         let upstreams = background.connect(urls, config.upstream_connections, &parts.identity)?;
         let page = admin::Page { own: own.clone(), upstreams, metrics: parts.metrics };
         background.spawn(admin::serve(admin, page));

@@ -75,6 +75,8 @@ pub enum Grant {
     },
     /// Reading its bytes, whole or in ranges.
     Download,
+    /// Taking it away for good.
+    Delete,
 }
 
 /// What a service lets one person do. Made by [`Tickets::issue`], read by [`Tickets::verify`].
@@ -221,7 +223,7 @@ impl Grant {
             Self::Upload { max_bytes, media_types, .. } => {
                 *max_bytes > 0 && (1..=16).contains(&media_types.len())
             }
-            Self::Download => true,
+            Self::Download | Self::Delete => true,
         }
     }
 }

@@ -63,6 +63,7 @@ async fn compose(settings: UpSettings, folder: &DataFolder, telemetries: Telemet
     };
 
     migrate(&settings, folder).await?;
+    folder.make_documents()?;
     let mut running = Running::new(life.clone());
     let mut gateway = settings.gateway.clone();
     let mut keep = |name: &'static str, service: Started| {

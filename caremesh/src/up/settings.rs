@@ -36,7 +36,7 @@ impl UpSettings {
         let issuer: IssuerConfig = sources.component("issuer", &IssuerConfig::default())?;
         issuer.validate()?;
         let settings = Self {
-            gateway: sources.component("gateway", &json!({ "reflection": "anyone" }))?,
+            gateway: sources.component("gateway", &gateway_defaults(sources, folder))?,
             policy: policy(sources, folder)?,
             pharmacy: pharmacy(sources, folder)?,
             telemetry: sources.component("telemetry", &json!({ "log_format": "text" }))?,
@@ -55,6 +55,17 @@ impl UpSettings {
         loopback("pharmacy.listen", self.pharmacy.server.listen)?;
         loopback("pharmacy.admin_listen", self.pharmacy.server.admin_listen)
     }
+}
+
+/// The edge of a demo: everybody may read the contract, documents lie in the data folder.
+fn gateway_defaults(sources: &Sources, folder: &DataFolder) -> Value {
+    let mut defaults = json!({ "reflection": "anyone" });
+    // A store is one of several kinds: a default beside another one that is set would be two.
+    if !sources.sets("gateway.documents.store") {
+        defaults["documents"]["store"] = json!({ "folder": folder.documents() });
+    }
+    defaults["documents"]["key_file"] = json!(folder.documents_key());
+    defaults
 }
 
 /// svc-policy with its files in the data folder.

@@ -3,12 +3,14 @@
 //!
 //! `PATCH /documents/<id>` with `upload-length` and `upload-offset` sends bytes from an offset on and may
 //! be cut at any byte; `HEAD` says where to go on; the answer to the last byte carries the receipt for the
-//! service (also later, to `HEAD`). `GET` reads, whole or a range. Offsets and their headers are those of
-//! the tus protocol, version 1; creation is the service's part.
+//! service (also later, to `HEAD`). `GET` reads, whole or a range; `DELETE` takes the document away. Offsets
+//! and their headers are those of the tus protocol, version 1; creation is the service's part.
 
 mod download;
 mod parts;
 mod problem;
+mod store;
+mod sweep;
 mod upload;
 mod vault;
 
@@ -25,13 +27,12 @@ use caremesh_mesh::tls::WorkloadIdentity;
 use http::{Method, Request, Response};
 use tonic::body::Body;
 
-use crate::config::DocumentsConfig;
 use crate::limits::{AddressKey, KeyedLimit, Seat, Seats};
 use crate::refuse::read_out;
 use crate::steps::address::CallerAddress;
 use problem::Problem;
-use vault::Vault;
-pub(crate) use vault::VaultError;
+pub(crate) use sweep::{Rules, keep_swept};
+pub(crate) use vault::Vault;
 
 /// Documents that one caller may send or read at once.
 const AT_ONCE: usize = 8;
@@ -67,22 +68,19 @@ pub(crate) fn is_document(path: &str) -> bool {
 }
 
 impl Documents {
-    /// Opens the store that `config` names.
-    ///
-    /// # Errors
-    /// A folder or a key that cannot be used.
-    pub(crate) fn open(config: &DocumentsConfig, shares: Shares) -> Result<Self, VaultError> {
+    /// Takes and gives the documents of `vault`, each of at most `max_bytes`.
+    pub(crate) fn new(vault: Vault, max_bytes: u64, shares: Shares) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Ok(Self(Arc::new(Inner {
-            vault: Vault::open(&config.folder, &config.key_file)?,
+        Self(Arc::new(Inner {
+            vault,
             tickets: Tickets::new(shares.identity, Arc::clone(&clock)),
             authenticator: shares.authenticator,
             addresses: shares.addresses,
             callers: shares.callers,
             seats: Seats::new(AT_ONCE),
-            max_bytes: config.max_bytes,
+            max_bytes,
             clock,
-        })))
+        }))
     }
 
     /// Answers one request for a document.
@@ -148,10 +146,19 @@ impl Inner {
             (&Method::GET | &Method::HEAD, Grant::Download) => {
                 self.download(ticket, parts, admitted.seat).await
             }
+            (&Method::DELETE, Grant::Delete) => self.delete(ticket).await,
             _ => Err(Problem::method()),
         };
         // An answer that came early would be lost with a connection that is closed over unread bytes.
         read_out(body);
         answer
+    }
+
+    /// Gone, or was never there: who asks again because the answer was lost is told the same.
+    async fn delete(&self, ticket: &Ticket) -> Result<Response<Body>, Problem> {
+        self.vault.remove(&upload::place(ticket)).await?;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::NO_CONTENT;
+        Ok(response)
     }
 }

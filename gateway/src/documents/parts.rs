@@ -41,6 +41,8 @@ pub(super) struct Unsatisfiable;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -55,6 +57,35 @@ mod tests {
         }
         for ignored in ["bytes=0-1,4-5", "pages=1-2", "bytes=a-b", "bytes", ""] {
             assert_eq!(range(ignored, 10), None, "{ignored}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_lies_within_the_document_whatever_is_asked(header in ".{0,40}", size in any::<u64>()) {
+            if let Some(Ok((from, to))) = range(&header, size) {
+                prop_assert!(from < to && to <= size, "{header}: {from}..{to} of {size}");
+            }
+        }
+
+        #[test]
+        fn two_numbers_are_the_first_and_the_last_byte(
+            first in any::<u64>(), last in any::<u64>(), size in any::<u64>(),
+        ) {
+            let asked = range(&format!("bytes={first}-{last}"), size);
+            let given = if first <= last && first < size {
+                Ok((first, last.min(size - 1) + 1))
+            } else {
+                Err(Unsatisfiable)
+            };
+            prop_assert_eq!(asked, Some(given));
+        }
+
+        #[test]
+        fn a_suffix_is_as_much_of_the_end_as_there_is(count in any::<u64>(), size in any::<u64>()) {
+            let asked = range(&format!("bytes=-{count}"), size);
+            let given = if count > 0 && size > 0 { Ok((size.saturating_sub(count), size)) } else { Err(Unsatisfiable) };
+            prop_assert_eq!(asked, Some(given));
         }
     }
 

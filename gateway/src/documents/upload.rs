@@ -1,11 +1,14 @@
 //! Bytes come in: from an offset on, in sealed pieces, hashed as they stream, judged by their content.
 //! Whatever has arrived when a connection breaks is kept. Must not know who sends.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use caremesh_mesh::ticket::{Grant, RECEIPT_HEADER, Receipt, Ticket};
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::parts::{Facts, hex, sniff};
@@ -15,6 +18,9 @@ use super::{Inner, STALL};
 
 /// A piece has at least so many bytes, the last one excepted: few objects, and little memory a sender.
 const PIECE_BYTES: usize = 256 * 1024;
+
+/// One request holds its place no longer, however it drips. A sender on a bad line goes on with the next.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// What a ticket and the gateway's own limit allow.
 struct Terms<'a> {
@@ -121,10 +127,12 @@ impl Inner {
 impl Receiving<'_> {
     /// Reads the body to its end, or to where it breaks off.
     async fn receive(&mut self, body: &mut Body) -> Result<(), Problem> {
+        let end = Instant::now() + LONGEST;
         loop {
-            let frame = match tokio::time::timeout(STALL, body.frame()).await {
+            let patience = end.min(Instant::now() + STALL);
+            let frame = match tokio::time::timeout_at(patience, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
-                // What has come is kept; the sender asks where to go on.
+                // What has come is kept; the sender asks where to go on, or is told.
                 Ok(Some(Err(_)) | None) | Err(_) => break,
             };
             let Ok(data) = frame.into_data() else { continue };
@@ -210,3 +218,6 @@ fn too_large() -> Problem {
     let text = "The document is larger than the ticket or this gateway allows, or than was announced.";
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "MESSAGE_TOO_LARGE", text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,15 +9,19 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, Randomize
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use caremesh_kernel::Timestamp;
 use futures::TryStreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use thiserror::Error;
+
+use crate::config::DocumentsConfig;
 
 /// What sealing adds to a piece.
 const OVERHEAD: u64 = (NONCE_LEN + MAX_TAG_LEN) as u64;
 const KEY_LEN: usize = 32;
+/// Where the marks of documents lie that are not whole, each under the document's place.
+const MARKS: &str = "_open";
 
 /// Why the store of documents cannot be opened or used. Names files and objects, never content.
 #[derive(Debug, Error)]
@@ -25,8 +29,11 @@ pub(crate) enum VaultError {
     /// The folder is not there or not a folder.
     #[error("{path}: must be a folder that can be written")]
     Folder { path: PathBuf, source: object_store::Error },
-    /// The key file is not there.
-    #[error("{path}: the key of documents cannot be read")]
+    /// The bucket cannot be reached with what is configured.
+    #[error("bucket {bucket}: cannot be used")]
+    Bucket { bucket: String, source: object_store::Error },
+    /// A file with a key is not there.
+    #[error("{path}: the key in it cannot be read")]
     KeyFile { path: PathBuf, source: io::Error },
     /// The key file does not hold a key.
     #[error("{path}: must hold 32 bytes in base64")]
@@ -42,10 +49,18 @@ pub(crate) enum VaultError {
     Cipher,
 }
 
-/// All documents.
-pub(super) struct Vault {
+/// All documents. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Vault {
     store: Arc<dyn ObjectStore>,
-    key: RandomizedNonceKey,
+    key: Arc<RandomizedNonceKey>,
+}
+
+/// Something of a document, and when it was last written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trace {
+    pub(super) place: String,
+    pub(super) written_at: Timestamp,
 }
 
 /// One document whose key is at hand.
@@ -63,15 +78,14 @@ pub(super) struct Piece {
 }
 
 impl Vault {
-    /// Documents in `folder`, under the key in `key_file`.
-    pub(super) fn open(folder: &FilePath, key_file: &FilePath) -> Result<Self, VaultError> {
-        let unusable = |source| VaultError::Folder { path: folder.to_owned(), source };
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(unusable)?.with_fsync(true);
-        let text = std::fs::read_to_string(key_file);
-        let text = text.map_err(|source| VaultError::KeyFile { path: key_file.to_owned(), source })?;
-        let key = STANDARD.decode(text.trim()).ok().and_then(|bytes| cipher(&bytes));
-        let key = key.ok_or_else(|| VaultError::Key { path: key_file.to_owned() })?;
-        Ok(Self { store: Arc::new(store), key })
+    /// The documents that `config` names.
+    ///
+    /// # Errors
+    /// A folder, a bucket or a key that cannot be used.
+    pub(crate) fn open(config: &DocumentsConfig) -> Result<Self, VaultError> {
+        let store = super::store::open(config)?;
+        let key = read_key(&config.key_file)?;
+        Ok(Self { store, key: Arc::new(key) })
     }
 
     /// The document at `place` (`svc-pharmacy/prescription/<id>`), if anything of it is there.
@@ -96,17 +110,82 @@ impl Vault {
         aws_lc_rs::rand::fill(&mut *key).map_err(|_| VaultError::Cipher)?;
         let path = key_path(&place);
         let wrapped = seal(&self.key, &path, &*key)?;
+        // Before anything else of the document, so that whatever is given up is found.
+        self.mark(&place).await?;
         // Of several who begin at once one makes the key; all take what is there then.
         put_new(&*self.store, &path, wrapped).await?;
         self.find(place).await?.ok_or(VaultError::Sealed)
     }
+
+    /// Takes a document away, in whatever state it is. May be repeated.
+    pub(super) async fn remove(&self, place: &str) -> Result<(), VaultError> {
+        // With the mark, a sweep finishes what breaks off here. Without its facts the document is not
+        // whole, and without its key nothing of it can be read.
+        self.mark(place).await?;
+        self.delete(&facts_path(place)).await?;
+        self.delete(&key_path(place)).await?;
+        let rest: Vec<_> = self.store.list(Some(&Path::from(place))).try_collect().await?;
+        for object in rest {
+            self.delete(&object.location).await?;
+        }
+        self.unmark(place).await
+    }
+
+    /// Says that something of the document is there which is not whole, or will not be.
+    pub(super) async fn mark(&self, place: &str) -> Result<(), VaultError> {
+        put_new(&*self.store, &mark_path(place), Bytes::new()).await.map(drop)
+    }
+
+    /// Takes the mark of a document away.
+    pub(super) async fn unmark(&self, place: &str) -> Result<(), VaultError> {
+        self.delete(&mark_path(place)).await
+    }
+
+    /// The documents that are not whole, or were not when they were marked.
+    pub(super) async fn marked(&self) -> Result<Vec<Trace>, VaultError> {
+        let found: Vec<_> = self.store.list(Some(&Path::from(MARKS))).try_collect().await?;
+        let trace = |it: &ObjectMeta| {
+            let place = it.location.as_ref().strip_prefix(MARKS)?.strip_prefix('/')?.to_owned();
+            Some(Trace { place, written_at: written_at(it) })
+        };
+        Ok(found.iter().filter_map(trace).collect())
+    }
+
+    /// Whether the document is whole, and when anything of it was last written.
+    pub(super) async fn look(&self, place: &str) -> Result<(bool, Option<Timestamp>), VaultError> {
+        let found: Vec<_> = self.store.list(Some(&Path::from(place))).try_collect().await?;
+        let whole = found.iter().any(|it| it.location == facts_path(place));
+        Ok((whole, found.iter().map(written_at).max()))
+    }
+
+    /// The whole documents below `kind` (`svc-pharmacy/prescription`), each with the time at which it became
+    /// whole.
+    pub(super) async fn whole(&self, kind: &str) -> Result<Vec<Trace>, VaultError> {
+        let found: Vec<_> = self.store.list(Some(&Path::from(kind))).try_collect().await?;
+        let trace = |it: &ObjectMeta| {
+            let place = it.location.as_ref().strip_suffix("/facts")?.to_owned();
+            Some(Trace { place, written_at: written_at(it) })
+        };
+        Ok(found.iter().filter_map(trace).collect())
+    }
+
+    async fn delete(&self, path: &Path) -> Result<(), VaultError> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn written_at(object: &ObjectMeta) -> Timestamp {
+    Timestamp::from_micros(object.last_modified.timestamp_micros())
 }
 
 impl Drawer {
     /// The pieces without a gap from the beginning.
     pub(super) async fn pieces(&self) -> Result<Vec<Piece>, VaultError> {
         let found: Vec<_> = self.store.list(Some(&self.folder())).try_collect().await?;
-        let piece = |it: &object_store::ObjectMeta| {
+        let piece = |it: &ObjectMeta| {
             let offset = it.location.filename()?.parse().ok()?;
             Some(Piece { offset, length: it.size.checked_sub(OVERHEAD)? })
         };
@@ -149,6 +228,8 @@ impl Drawer {
     pub(super) async fn close(&self, facts: &[u8]) -> Result<(), VaultError> {
         let path = self.facts_path();
         put_new(&*self.store, &path, seal(&self.key, &path, facts)?).await?;
+        // A mark that stays is taken away by the next sweep, which sees that the document is whole.
+        let _ = self.store.delete(&mark_path(&self.place)).await;
         Ok(())
     }
 
@@ -171,12 +252,28 @@ impl Drawer {
     }
 
     fn facts_path(&self) -> Path {
-        Path::from(format!("{}/facts", self.place))
+        facts_path(&self.place)
     }
 }
 
 fn key_path(place: &str) -> Path {
     Path::from(format!("{place}/key"))
+}
+
+fn facts_path(place: &str) -> Path {
+    Path::from(format!("{place}/facts"))
+}
+
+/// Says that something of the document is there which is not whole. No service's name begins like this.
+fn mark_path(place: &str) -> Path {
+    Path::from(format!("{MARKS}/{place}"))
+}
+
+fn read_key(file: &FilePath) -> Result<RandomizedNonceKey, VaultError> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|source| VaultError::KeyFile { path: file.to_owned(), source })?;
+    let key = STANDARD.decode(text.trim()).ok().and_then(|bytes| cipher(&bytes));
+    key.ok_or_else(|| VaultError::Key { path: file.to_owned() })
 }
 
 fn cipher(key: &[u8]) -> Option<RandomizedNonceKey> {

@@ -3,6 +3,8 @@
 
 pub(crate) mod answer_body;
 pub(crate) mod headers;
+#[cfg(test)]
+mod properties;
 pub(crate) mod request_body;
 
 use std::sync::Arc;

@@ -53,7 +53,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 pub(crate) fn layer(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::PATCH])
+        .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::PATCH, Method::DELETE])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(ANSWER_HEADERS)
         .max_age(PREFLIGHT_AGE)

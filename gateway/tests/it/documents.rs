@@ -1,20 +1,22 @@
 //! Documents that services give tickets for: sent in pieces over a bad line, judged by content, read in
 //! ranges, and by nobody but the person of the ticket.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use caremesh_gateway::DocumentsConfig;
 use caremesh_kernel::{IdSource, SystemClock, SystemIds};
 use caremesh_mesh::principal::Credentials;
 use caremesh_mesh::ticket::{Document, Grant, RECEIPT_HEADER, Receipt, TICKET_HEADER, Tickets};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
+use crate::bucket::Bucket;
 use crate::web::{self, Wire};
 use crate::world::{Trust, World};
 
@@ -24,6 +26,8 @@ struct Desk {
     folder: TempDir,
     service: Tickets,
     id: uuid::Uuid,
+    /// The server of the bucket, if they lie in one.
+    _bucket: Option<Bucket>,
 }
 
 /// What a request gave.
@@ -46,17 +50,31 @@ fn picture(length: usize) -> Vec<u8> {
 }
 
 impl Desk {
+    /// Documents in a folder.
     async fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let key_file = folder.path().join("key");
-        std::fs::write(&key_file, STANDARD.encode([7; 32])).expect("written");
         let documents = folder.path().join("documents");
         std::fs::create_dir(&documents).expect("made");
+        Self::keeping(folder, &json!({ "folder": documents }), None).await
+    }
+
+    /// Documents in a bucket.
+    async fn with_bucket() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bucket = Bucket::start(&folder.path().join("documents")).await;
+        let store = bucket.settings(folder.path());
+        Self::keeping(folder, &store, Some(bucket)).await
+    }
+
+    async fn keeping(folder: TempDir, store: &Value, bucket: Option<Bucket>) -> Self {
+        let key_file = folder.path().join("key");
+        std::fs::write(&key_file, STANDARD.encode([7; 32])).expect("written");
+        let config = json!({ "store": store, "key_file": key_file, "max_bytes": 2 << 20 });
+        let config = serde_json::from_value(config).expect("valid");
         let trust = Trust::new().await;
         let service = Tickets::new(trust.workload("svc-probe"), Arc::new(SystemClock));
-        let config = DocumentsConfig { folder: documents, key_file, max_bytes: 2 << 20 };
         let world = World::start(trust, |it| it.documents = Some(config)).await;
-        Self { world, folder, service, id: SystemIds.uuid() }
+        Self { world, folder, service, id: SystemIds.uuid(), _bucket: bucket }
     }
 
     async fn ticket(&self, grant: Grant) -> String {
@@ -114,7 +132,37 @@ fn sha256(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_document_is_sent_gets_a_receipt_and_is_read_back() {
+    send_and_read(&Desk::open().await).await;
+}
+
+#[tokio::test]
+async fn documents_lie_in_a_bucket_as_well_as_in_a_folder() {
+    let desk = Desk::with_bucket().await;
+    send_and_read(&desk).await;
+    delete(&desk).await;
+}
+
+#[tokio::test]
+async fn who_is_given_a_ticket_for_it_takes_a_document_away() {
     let desk = Desk::open().await;
+    send_and_read(&desk).await;
+    delete(&desk).await;
+}
+
+async fn delete(desk: &Desk) {
+    let reading = desk.ticket(Grant::Download).await;
+    let refused = desk.send(desk.request(Method::DELETE, &reading, "member-1"), b"").await;
+    assert_eq!(refused.status, 405, "who may read may not delete");
+    let ticket = desk.ticket(Grant::Delete).await;
+    for _ in 0..2 {
+        let gone = desk.send(desk.request(Method::DELETE, &ticket, "member-1"), b"").await;
+        assert_eq!(gone.status, 204, "also for who asks again");
+    }
+    assert_eq!(desk.send(desk.request(Method::GET, &reading, "member-1"), b"").await.status, 404);
+    assert_eq!(files_below(&desk.folder.path().join("documents")), Vec::<PathBuf>::new());
+}
+
+async fn send_and_read(desk: &Desk) {
     let content = picture(700_000);
     let ticket = desk.upload_ticket(1 << 20).await;
     let answer = desk.patch(&ticket, content.len(), 0, &content).await;
@@ -242,19 +290,27 @@ async fn nothing_of_a_document_lies_in_the_folder_in_plain_text() {
     let content = [picture(10), b"canary-canary-canary".to_vec()].concat();
     let ticket = desk.upload_ticket(1_000).await;
     assert_eq!(desk.patch(&ticket, content.len(), 0, &content).await.status, 204);
-    let mut folders = vec![desk.folder.path().join("documents")];
-    let mut files = 0;
+    let files = files_below(&desk.folder.path().join("documents"));
+    for path in &files {
+        let bytes = std::fs::read(path).expect("a file");
+        assert!(!bytes.windows(6).any(|it| it == b"canary" || it == b"\x89PNG\r\n"), "{path:?}");
+    }
+    assert!(files.len() >= 3, "key, piece and facts: {files:?}");
+}
+
+/// Every file that lies in the folder. Hidden ones are what the server of the bucket notes for itself.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
+            let hidden = path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.'));
+            match path.is_dir() {
+                true => folders.push(path),
+                false if hidden => {}
+                false => files.push(path),
             }
-            let bytes = std::fs::read(&path).expect("a file");
-            assert!(!bytes.windows(6).any(|it| it == b"canary" || it == b"\x89PNG\r\n"), "{path:?}");
-            files += 1;
         }
     }
-    assert!(files >= 3, "key, piece and facts: {files}");
+    files
 }

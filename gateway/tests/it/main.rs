@@ -1,6 +1,7 @@
 //! The gateway as callers see it: real sockets, real TLS, a real tonic upstream behind it.
 
 mod attacks;
+mod bucket;
 mod calls;
 mod contract;
 mod documents;
