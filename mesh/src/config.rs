@@ -58,13 +58,12 @@ pub struct AdmissionConfig {
     pub min_calls: usize,
     /// Open streams at a time. They are counted apart: they live long and do little.
     pub max_streams: usize,
-    /// Calls that may wait for a place; the next one is shed at once.
+    /// Calls that may wait for a place; the next one is shed at once. Once callers have had to wait again and again for
+    /// `max_wait_ms`, only half as many may wait as are worked on: under lasting overload a longer queue makes everybody late and
+    /// serves nobody more.
     pub max_waiting: usize,
     /// Longest wait for a place, in milliseconds.
     pub max_wait_ms: u64,
-    /// Longest wait once the queue has not been empty for `max_wait_ms`, in milliseconds: under lasting overload a
-    /// queue makes everybody late and serves nobody more.
-    pub standing_wait_ms: u64,
     /// What a shed caller is told to wait, in milliseconds (`RetryInfo`).
     pub retry_after_ms: u64,
 }
@@ -77,7 +76,6 @@ impl Default for AdmissionConfig {
             max_streams: 1_024,
             max_waiting: 256,
             max_wait_ms: 250,
-            standing_wait_ms: 20,
             retry_after_ms: 500,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use caremesh_kernel::{Clock, Date, SystemClock, SystemIds, Timestamp, Zone};
 use caremesh_mesh::Lifecycle;
+use caremesh_mesh::config::ServerConfig;
 use caremesh_mesh::identity::Identity;
 use caremesh_mesh::wire::ToWire;
 use caremesh_proto::policy::v1 as api;
@@ -61,7 +62,7 @@ impl Surroundings {
             read_connections: clients,
             write_connections: clients,
             sweep_ms: 3_600_000,
-            server: caremesh_mesh::config::ServerConfig::default(),
+            server: server(clients),
         }
     }
 
@@ -84,6 +85,13 @@ impl Surroundings {
         let server = Server { name: NAME.to_owned(), address: address(&service) };
         Ok(World { around: self, server, life, service })
     }
+}
+
+/// Every client has a connection of its own, so that all of them may be at work: what is measured is the ledger.
+fn server(clients: u32) -> ServerConfig {
+    let mut server = ServerConfig::default();
+    server.admission.min_calls = usize::try_from(clients).unwrap_or(usize::MAX);
+    server
 }
 
 fn address(service: &Service) -> SocketAddr {
