@@ -9,6 +9,7 @@ mod chain;
 mod checkpoint;
 mod recorder;
 mod sealer;
+mod trail;
 mod verify;
 
 use caremesh_kernel::{AuditEventId, EpisodeId, IdSource, PersonId, Timestamp};
@@ -17,12 +18,13 @@ use caremesh_mesh::{CallContext, Touched};
 use sea_orm::QueryResult;
 use serde_json::{Value as Json, json};
 
-use crate::rows::{self, Column};
+use crate::sql::{self, Column};
 use crate::{Batch, Error, Expect, Kind};
 
 pub use checkpoint::{Checkpoint, CheckpointLog, Publisher, Signer, Verifier};
 pub use recorder::Recorder;
 pub use sealer::Sealer;
+pub use trail::{Access, AccessCursor};
 pub use verify::{AuditReport, Broken, Defect};
 
 /// One line of the trail: one record touched, or one refusal.
@@ -145,7 +147,7 @@ pub(crate) fn of_write(
 
 const COLUMNS: [Column; 15] = [
     Column::Text("id"),
-    Column::Integer("at"),
+    Column::Number("at"),
     Column::Text("call_id"),
     Column::Text("caller"),
     Column::Text("caller_person"),
@@ -167,7 +169,7 @@ pub(crate) fn insert(kind: Kind, records: &[AuditRecord], batch: &mut Batch) {
         return;
     }
     let rows = Json::Array(records.iter().map(AuditRecord::to_json).collect()).to_string();
-    let sql = rows::insert(kind, "audit_event", &COLUMNS);
+    let sql = sql::insert(kind, "audit_event", &COLUMNS);
     batch.push("audit_event", sql, vec![rows.into()], Expect::Rows(records.len() as u64));
 }
 

@@ -42,6 +42,8 @@ pub struct FeedEvent {
 
 /// Most events one call of [`Db::list_events`] gives.
 pub const MAX_EVENTS: u32 = 1_000;
+/// Events of one call that asks for no number in particular.
+const DEFAULT_EVENTS: u32 = 100;
 
 const LIST: &str = "SELECT position, id, event_type, ordering_key, revision, payload, trace_parent, episode, created_at \
      FROM outbox WHERE position > $1 ORDER BY position LIMIT $2";
@@ -63,6 +65,23 @@ impl Db {
         let statement = Statement::from_sql_and_values(self.kind().backend(), LIST, values);
         let rows = self.read(context).query_all_raw(statement).await?;
         rows.iter().map(event).collect()
+    }
+
+    /// The same for a cursor as a caller sends it: empty for the beginning, and 0 for as many as are given when the caller
+    /// asks for no number in particular. None: this feed did not give the cursor.
+    ///
+    /// # Errors
+    /// As [`Db::list_events`].
+    pub async fn list_events_after(
+        &self,
+        context: &CallContext,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Option<Vec<FeedEvent>>, Error> {
+        let place = if cursor.is_empty() { Some(0) } else { cursor.parse().ok().filter(|place| *place >= 0) };
+        let Some(place) = place else { return Ok(None) };
+        let limit = if limit == 0 { DEFAULT_EVENTS } else { limit };
+        self.list_events(context, place, limit).await.map(Some)
     }
 
     /// Changes whenever this process learns that the feed has grown: wait on it instead of asking in a loop. It may also

@@ -10,6 +10,7 @@
 //! | `read.rs` | [`Db::read`]: statements outside a transaction, within the call's deadline |
 //! | `tx.rs`, `own.rs` | [`Tx`] and [`Db::write`]: a transaction that a dropped request cannot drop; `faults.rs` breaks it for tests |
 //! | `idempotency.rs` | [`Db::idempotent`]: a request_id takes effect once |
+//! | `once.rs` | [`Once`]: a change with its request_id and how it is answered |
 //! | `outbox.rs` | [`Tx::emit`]: events in the business transaction |
 //! | `feed.rs` | the relay that places events, the feed, consumers with dead letters |
 //! | `process.rs` | flows across services as rows, their runner, and their rehearsal for tests |
@@ -18,7 +19,7 @@
 //! | `observe.rs` | spans and counts per statement, without SQL text |
 //! | `migration.rs` | the shared tables; `migrate` and `check_schema` |
 //! | `audit.rs` | audit events, committed with the write or in groups before a read's answer |
-//! | `rows.rs` | many rows in one parameter |
+//! | `sql.rs` | the words in which the two databases differ; many rows in one parameter |
 //! | `error.rs` | [`Error`]: what a caller can act upon |
 //!
 //! # A write
@@ -60,11 +61,12 @@ mod idempotency;
 pub mod keys;
 pub mod migration;
 mod observe;
+mod once;
 mod outbox;
 mod own;
 pub mod process;
 mod read;
-mod rows;
+pub mod sql;
 mod tx;
 
 pub use batch::{Batch, Expect};
@@ -72,6 +74,7 @@ pub use config::{Config, Kind};
 pub use connect::{Db, Parts};
 pub use error::Error;
 pub use idempotency::{Answered, KEPT_MICROS as IDEMPOTENCY_KEPT_MICROS, Replay};
+pub use once::Once;
 pub use outbox::NewEvent;
 pub use read::{Progress, Reader};
 pub use tx::{Tx, Work};

@@ -5,7 +5,7 @@ use caremesh_kernel::OutboxEventId;
 use prost::Message;
 use serde_json::json;
 
-use crate::rows::{self, Column};
+use crate::sql::{self, Column};
 use crate::{Expect, Tx};
 
 /// An event as its service tells it.
@@ -33,11 +33,11 @@ const COLUMNS: [Column; 8] = [
     Column::Text("id"),
     Column::Text("event_type"),
     Column::Text("ordering_key"),
-    Column::Integer("revision"),
+    Column::Number("revision"),
     Column::Bytes("payload"),
     Column::Text("trace_parent"),
     Column::Text("episode"),
-    Column::Integer("created_at"),
+    Column::Number("created_at"),
 ];
 
 impl Tx {
@@ -48,7 +48,7 @@ impl Tx {
             return;
         }
         let expected = Expect::Rows(records.len() as u64);
-        let sql = rows::insert(self.kind(), "outbox", &COLUMNS);
+        let sql = sql::insert(self.kind(), "outbox", &COLUMNS);
         let mut batch = crate::Batch::new();
         batch.push("outbox", sql, vec![serde_json::Value::Array(records).to_string().into()], expected);
         self.defer(batch);

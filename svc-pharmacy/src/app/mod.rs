@@ -25,7 +25,6 @@ pub mod import_reference;
 pub mod list_access;
 pub mod list_events;
 pub mod list_products;
-mod once;
 pub mod order;
 mod pharmacy_events;
 pub mod prescription;
@@ -34,8 +33,8 @@ mod scope;
 pub mod search_products;
 pub mod stock;
 
+pub use caremesh_db::Once;
 pub use error::Error;
-pub use once::Once;
 
 /// What every use case works with. A cheap clone.
 #[derive(Clone)]

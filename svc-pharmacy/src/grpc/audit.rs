@@ -1,5 +1,6 @@
 //! AuditService.
 
+use caremesh_db::audit::Access;
 use caremesh_mesh::wire::ToWire as _;
 use caremesh_mesh::{accept, wire};
 use caremesh_proto::options::v1::Purpose;
@@ -8,7 +9,7 @@ use caremesh_proto::pharmacy::v1::{self as contract, AuditAction, ListAccessRequ
 use tonic::{Request, Response, Status};
 
 use super::{Door, error};
-use crate::app::list_access::{self, Access};
+use crate::app::list_access;
 
 #[tonic::async_trait]
 impl AuditService for Door {

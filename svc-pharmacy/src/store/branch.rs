@@ -4,9 +4,9 @@ use caremesh_db::{Batch, Expect};
 use caremesh_kernel::{BranchId, Date, DateRange, OrganisationId, PharmacistId, Timestamp, Zone};
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::sql::statement;
 use super::{Error, parse_date, parse_id};
 use crate::domain::branch::{Licence, LicenceKind, Point, Registration, may_dispense};
+use caremesh_db::sql::statement;
 
 /// A row of `branch` with its licences.
 #[derive(Clone, Debug)]

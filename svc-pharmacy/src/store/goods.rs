@@ -3,8 +3,8 @@
 use caremesh_kernel::{Money, ProductId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::sql::{Column, json, list, statement};
 use super::{Error, parse_id};
+use caremesh_db::sql::{Column, json, list, statement};
 
 /// A product as it is sold.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use caremesh_kernel::ProductId;
 use sea_orm::ConnectionTrait;
 
 use super::Error;
-use super::sql::statement;
 use crate::domain::prescription::Medicine;
+use caremesh_db::sql::statement;
 
 /// A product as a medicine.
 pub(crate) async fn find<C: ConnectionTrait>(c: &C, id: ProductId) -> Result<Option<Medicine>, Error> {

@@ -1,7 +1,6 @@
 //! Where svc-pharmacy keeps what it decided. The only room that names sea-orm and SQL: one file per aggregate. It decides
 //! nothing.
 
-pub(crate) mod access;
 pub(crate) mod branch;
 mod error;
 pub(crate) mod fill;
@@ -13,7 +12,6 @@ pub(crate) mod product;
 pub(crate) mod queue;
 pub(crate) mod reference;
 pub(crate) mod safety;
-mod sql;
 pub(crate) mod stock;
 
 use caremesh_kernel::{Date, Id, Kind};

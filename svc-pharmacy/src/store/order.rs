@@ -4,9 +4,9 @@ use caremesh_db::{Batch, Expect, Tx};
 use caremesh_kernel::{BranchId, OrderId, PersonId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
-use super::sql::statement;
 use super::{Error, parse_id};
 use crate::domain::order::{Entry, JournalLine, Order, Party};
+use caremesh_db::sql::statement;
 
 /// An order as it is stored.
 #[derive(Clone, Debug)]

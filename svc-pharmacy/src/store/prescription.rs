@@ -5,11 +5,11 @@ use caremesh_db::{Batch, Expect};
 use caremesh_kernel::{EpisodeId, PersonId, PharmacistId, PrescriptionId, PrescriptionItemId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
-use super::sql::statement;
 use super::{Error, parse_date, parse_id};
 use crate::domain::prescription::{
     Counters, ItemState, Lease, MediaType, PaperState, Rejection, Source, Supply,
 };
+use caremesh_db::sql::statement;
 
 /// The document of a paper prescription, as it was announced.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::Serialize;
 
 use super::Error;
-use super::sql::{Column, insert, json, list, statement};
 use crate::domain::product::{Catalogued, DispensingClass, Product};
+use caremesh_db::sql::{Column, insert, json, list, statement};
 
 /// A product with what is stored beside it.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use caremesh_kernel::{PrescriptionId, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use super::sql::statement;
 use super::{Error, parse_id};
 use crate::domain::prescription::Lease;
+use caremesh_db::sql::statement;
 
 const WAITS: &str =
     "((p.state = 'UPLOADED' AND p.expires_at > $3) OR (p.state = 'IN_VERIFICATION' AND p.lease_until <= $3))";

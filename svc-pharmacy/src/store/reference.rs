@@ -8,9 +8,9 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use serde::Serialize;
 
 use super::Error;
-use super::sql::Column::{Number, Text};
-use super::sql::{Column, insert, json, list, statement};
 use crate::domain::safety::{AgeRule, Allergen, Interaction, Reference, Severity};
+use caremesh_db::sql::Column::{Number, Text};
+use caremesh_db::sql::{Column, insert, json, list, statement};
 
 /// A row of one of the reference tables, as an import writes it.
 #[derive(Clone, Debug, Serialize)]

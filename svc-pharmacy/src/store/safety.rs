@@ -4,8 +4,8 @@ use caremesh_db::{Batch, Expect};
 use caremesh_kernel::{PersonId, PharmacistId, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use super::sql::statement;
 use super::{Error, parse_id};
+use caremesh_db::sql::statement;
 
 /// A row of `medication_profile`.
 #[derive(Clone, Debug)]

@@ -68,10 +68,7 @@ async fn live_through(seeds: Vec<u64>) {
     let stage = Stage::set(seeds.len()).await;
     for seed in seeds {
         let lived = AssertUnwindSafe(stage.live_through(seed)).catch_unwind().await;
-        if let Err(panic) = lived {
-            eprintln!("{}", again(seed));
-            std::panic::resume_unwind(panic);
-        }
+        assert!(lived.is_ok(), "{}", again(seed));
     }
     stage.everything_adds_up().await;
 }

@@ -33,7 +33,6 @@ pub mod list_events;
 pub mod list_policies;
 pub mod list_postings;
 pub mod load_plans;
-mod once;
 mod person;
 pub mod plans;
 pub mod policy;
@@ -50,8 +49,8 @@ pub mod sealed;
 pub mod sweep_holds;
 pub mod update_person;
 
+pub use caremesh_db::Once;
 pub use error::{Error, Offer};
-pub use once::Once;
 
 /// What every use case works with. A cheap clone.
 #[derive(Clone)]

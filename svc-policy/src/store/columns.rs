@@ -2,7 +2,7 @@
 
 use caremesh_db::Kind;
 
-use super::sql::{hex_of, object};
+use caremesh_db::sql::{hex_of, object};
 
 pub(super) fn policy_object(kind: Kind) -> String {
     let columns = [

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Due;
 use super::policy::{Found, MemberRow, Row, SegmentRow, TermRow, insert_members};
-use super::sql::{Column, json, list, object, parse, statement};
 use super::{Error, parse_id};
+use caremesh_db::sql::{Column, json, list, object, parse, statement};
 
 /// A row of `endorsement`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

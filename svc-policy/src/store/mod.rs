@@ -1,7 +1,6 @@
 //! Where svc-policy keeps what it decided. The only room that names sea-orm and SQL: one file per aggregate; rows are
 //! turned into domain values in `convert.rs`. It decides nothing.
 
-pub(crate) mod access;
 mod columns;
 mod error;
 pub mod ledger;
@@ -11,7 +10,6 @@ pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod quote;
 mod scope;
-mod sql;
 
 use caremesh_kernel::{Id, Kind};
 

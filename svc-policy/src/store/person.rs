@@ -6,8 +6,8 @@ use caremesh_kernel::{PersonId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::scope::{self, Scope};
-use super::sql::statement;
 use super::{Error, parse_id};
+use caremesh_db::sql::statement;
 
 /// A row of `person`.
 #[derive(Clone, Debug)]

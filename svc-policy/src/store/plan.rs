@@ -4,8 +4,8 @@ use caremesh_db::{Batch, Expect, Tx};
 use sea_orm::ConnectionTrait as _;
 
 use super::Error;
-use super::sql::{Column, insert, json, statement};
 use crate::domain::plan::PlanVersion;
+use caremesh_db::sql::{Column, insert, json, statement};
 
 /// A plan version whose content is not the one that was published under its code and label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

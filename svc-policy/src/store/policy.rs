@@ -11,9 +11,9 @@ use super::columns::{member_object, policy_object, segment_object, term_object};
 use super::life::{self, EndorsementRow, RefundRow};
 use super::quote::{self, ReceiptRow};
 use super::scope::{self, Scope};
-use super::sql::Column::{Number, Text};
-use super::sql::{bytes_of, json, list, parse, statement, tagged};
 use super::{Error, parse_id};
+use caremesh_db::sql::Column::{Number, Text};
+use caremesh_db::sql::{bytes_of, json, list, parse, statement, tagged};
 
 mod rows;
 

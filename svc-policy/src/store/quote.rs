@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::scope::{self, Scope};
-use super::sql::Column::{Number, Text};
-use super::sql::{bytes_of, hex_of, json, list, object, parse, tagged};
 use crate::domain::plan::Relation;
 use crate::domain::policy::Premium;
+use caremesh_db::sql::Column::{Number, Text};
+use caremesh_db::sql::{bytes_of, hex_of, json, list, object, parse, tagged};
 
 /// A row of `quote`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -247,7 +247,7 @@ pub(crate) async fn quote_of_reference<C: ConnectionTrait>(
     reference: &str,
 ) -> Result<Option<(QuoteId, i64)>, Error> {
     let sql = "SELECT quote_id, amount FROM receipt WHERE reference_index = $1";
-    let row = c.query_one_raw(super::sql::statement(c, sql, vec![reference.into()])).await?;
+    let row = c.query_one_raw(caremesh_db::sql::statement(c, sql, vec![reference.into()])).await?;
     row.map(|row| Ok((super::parse_id(&row.try_get_by_index::<String>(0)?)?, row.try_get_by_index(1)?)))
         .transpose()
 }

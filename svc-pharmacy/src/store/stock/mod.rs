@@ -11,9 +11,9 @@ use sea_orm::{ConnectionTrait, QueryResult};
 pub(crate) use shelf::{Load, load, lock, lock_both, open};
 pub(crate) use write::write;
 
-use super::sql::statement;
 use super::{Error, parse_date, parse_id};
 use crate::domain::stock::{Ask, Lot, Part, Refusal, Reservation, Shelf};
+use caremesh_db::sql::statement;
 
 /// Which shelf: one product at one branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

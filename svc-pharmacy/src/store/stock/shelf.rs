@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::{Place, read_lot};
 use crate::domain::stock::{Part, Reservation, ReservationState, Shelf};
-use crate::store::sql::statement;
 use crate::store::{Error, parse_id};
+use caremesh_db::sql::statement;
 
 /// Which reservations come with a shelf, beside those whose time is over.
 #[derive(Clone, Copy, Debug)]

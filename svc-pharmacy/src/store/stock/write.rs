@@ -5,8 +5,8 @@ use caremesh_db::{Batch, Expect, Tx};
 use super::Place;
 use crate::domain::stock::{Lot, Movement, Reservation, Shelf};
 use crate::store::Error;
-use crate::store::sql::Column::{Number, Text};
-use crate::store::sql::{insert, json};
+use caremesh_db::sql::Column::{Number, Text};
+use caremesh_db::sql::{insert, json};
 use serde::Serialize;
 
 /// Writes a shelf that was locked in this transaction. `reason` goes into the journal: nothing personal.

@@ -3,8 +3,8 @@
 use caremesh_kernel::{Date, HoldId, MemberId, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use crate::store::sql::statement;
 use crate::store::{Error, parse_id};
+use caremesh_db::sql::statement;
 
 /// An expired hold and the event it was for.
 #[derive(Clone, Copy, Debug)]

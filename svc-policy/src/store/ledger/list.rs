@@ -14,8 +14,8 @@ use super::rows::{
 };
 use crate::domain::account::Account;
 use crate::domain::ledger::{Entry, LineKey, Source};
-use crate::store::sql::{json, list, parse, statement, tagged};
 use crate::store::{Error, parse_id};
+use caremesh_db::sql::{json, list, parse, statement, tagged};
 
 /// Ids of the accounts of a term after an id, in their order; with a member, those of the member and of the family.
 pub(crate) async fn account_ids<C: ConnectionTrait>(

@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 
 use crate::domain::ledger::Source;
 use crate::store::Error;
-use crate::store::sql::statement;
+use caremesh_db::sql::statement;
 
 /// A place in the queue is kept so long after the last loss, in microseconds: 3 s. A source that went away is passed over.
 const KEPT_MICROS: i64 = 3_000_000;

@@ -17,7 +17,7 @@ use crate::domain::engine::{CoverLayer, Ground};
 use crate::domain::ledger::{Captured, Hold, Source, Term};
 use crate::domain::plan::Relation;
 use crate::store::Error;
-use crate::store::sql::{ids, parse, statement};
+use caremesh_db::sql::{ids, parse, statement};
 
 /// What a posting needs to see.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ pub(super) async fn tagged<C: ConnectionTrait>(
     values: Vec<Value>,
 ) -> Result<Tagged, Error> {
     let mut tagged = Tagged::default();
-    for (tag, body) in crate::store::sql::tagged(connection, sql, values).await? {
+    for (tag, body) in caremesh_db::sql::tagged(connection, sql, values).await? {
         tagged.add(&tag, &body)?;
     }
     Ok(tagged)

@@ -4,7 +4,7 @@
 use caremesh_db::Kind;
 
 use super::rows::{ACCOUNT, HOLD, HOLD_LEG, LAYER};
-use crate::store::sql::{Column, among, each_id, object};
+use caremesh_db::sql::{Column, among, each_id, object};
 
 /// How often a source may lose against others on one term before it gets its turn.
 pub(super) const CONFLICTS_BEFORE_TURN: i64 = 5;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::account::{CauseId, LayerKind, Measure, PeriodKey, ScopeKind, WhenFull};
 use crate::domain::plan::Relation;
-use crate::store::sql::Column::{self, Number, Text};
+use caremesh_db::sql::Column::{self, Number, Text};
 
 /// `account`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::{convert, texts};
 use crate::domain::account::{Account, CauseId, Grant, PriorDraw};
 use crate::domain::ledger::Event;
 use crate::store::Error;
-use crate::store::sql::{Column, among, each_id, ids, object, parse, tagged};
+use caremesh_db::sql::{Column, among, each_id, ids, object, parse, tagged};
 
 /// Accounts that have a row, and draws on those that were asked for.
 #[derive(Clone, Debug, Default)]

@@ -76,7 +76,7 @@ async fn seed(db: &Db) {
             for sql in statements {
                 tx.execute_unprepared(&sql).await?;
             }
-            tx.execute_raw(crate::store::sql::statement(tx, &member, vec![vec![0_u8].into()])).await?;
+            tx.execute_raw(caremesh_db::sql::statement(tx, &member, vec![vec![0_u8].into()])).await?;
             Ok::<_, DbError>(())
         })
     })

@@ -7,7 +7,7 @@ use caremesh_db::Kind;
 use super::read_sql::{self, Asked};
 use super::rows::{ACCOUNT, ACCOUNT_MOVE, HOLD, HOLD_LEG, HOLD_MOVE, LAYER, LEG, LINE, POSTING};
 use super::snapshot;
-use crate::store::sql::{among, each_id, insert, list};
+use caremesh_db::sql::{among, each_id, insert, list};
 
 /// The statements of one database.
 pub(super) struct Texts {

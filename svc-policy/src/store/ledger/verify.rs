@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use serde::Deserialize;
 
 use crate::store::Error;
-use crate::store::sql::{object, parse, statement, tagged};
+use caremesh_db::sql::{object, parse, statement, tagged};
 
 /// One thing that does not add up.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -13,7 +13,7 @@ use super::rows::{AccountMove, HoldMove, HoldRow, LayerRow, LegRow, LineRow, Pos
 use super::texts;
 use crate::domain::account::Layer;
 use crate::domain::ledger::{Decision, Entry, HoldChange, Posting};
-use crate::store::sql::json;
+use caremesh_db::sql::json;
 
 /// The statements that write a decision. Nothing of them happens unless every account is still at the version it was
 /// read at, those included that the caller only relied on.

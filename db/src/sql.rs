@@ -1,39 +1,49 @@
 //! The few words in which the two databases differ, so that every statement is written once. Lists of any length go
-//! into one parameter as JSON: a statement keeps one text, and a connection's prepared statements stay few.
+//! into one parameter as JSON: a statement keeps one text, and a connection's prepared statements stay few. Must not know
+//! tables.
 
-use caremesh_db::Kind;
 use sea_orm::{ConnectionTrait, Statement, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use crate::{Error, Kind};
 
-/// Type of a column of a list parameter.
+/// A column of a list parameter and how it is stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
+pub enum Column {
     /// Text, or null.
     Text(&'static str),
     /// A 64-bit integer, or null.
     Number(&'static str),
+    /// Bytes, given as lower-case hexadecimal text.
+    Bytes(&'static str),
 }
 
 impl Column {
-    pub(super) fn name(self) -> &'static str {
+    /// Its name, in the list and in the table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Text(name) | Self::Number(name) => name,
+            Self::Text(name) | Self::Number(name) | Self::Bytes(name) => name,
         }
     }
 
     fn postgres(self) -> String {
         match self {
-            Self::Text(name) => format!("{name} text"),
             Self::Number(name) => format!("{name} bigint"),
+            Self::Text(name) | Self::Bytes(name) => format!("{name} text"),
         }
+    }
+
+    fn stored(self, kind: Kind, alias: &str) -> String {
+        let given = format!("{alias}.{}", self.name());
+        if matches!(self, Self::Bytes(_)) { bytes_of(kind, &given) } else { given }
     }
 }
 
-/// The list in a parameter as a table called `alias`.
-pub(super) fn list(kind: Kind, parameter: &str, alias: &str, columns: &[Column]) -> String {
+/// The list in a parameter as a table called `alias`; bytes are still hexadecimal text in it ([`bytes_of`]).
+#[must_use]
+pub fn list(kind: Kind, parameter: &str, alias: &str, columns: &[Column]) -> String {
     match kind {
         Kind::Postgres => {
             let columns = columns.iter().map(|column| column.postgres()).collect::<Vec<_>>().join(", ");
@@ -51,14 +61,16 @@ pub(super) fn list(kind: Kind, parameter: &str, alias: &str, columns: &[Column])
 
 /// Ids as one parameter: an array literal on PostgreSQL, whose planner expects few of them and looks each up, where of a
 /// JSON list it expects a hundred and reads the whole table; a JSON list on SQLite.
-pub(super) fn ids<T: std::fmt::Display>(kind: Kind, ids: &[T]) -> Value {
+#[must_use]
+pub fn ids<T: std::fmt::Display>(kind: Kind, ids: &[T]) -> Value {
     let quote = if kind == Kind::Postgres { "" } else { "\"" };
     let items = ids.iter().map(|id| format!("{quote}{id}{quote}")).collect::<Vec<_>>().join(",");
     Value::from(if kind == Kind::Postgres { format!("{{{items}}}") } else { format!("[{items}]") })
 }
 
 /// The ids in a parameter as a query with the one column `id`.
-pub(super) fn each_id(kind: Kind, parameter: &str) -> String {
+#[must_use]
+pub fn each_id(kind: Kind, parameter: &str) -> String {
     match kind {
         Kind::Postgres => format!("SELECT unnest({parameter}::text[]) AS id"),
         Kind::Sqlite => format!("SELECT value AS id FROM json_each({parameter})"),
@@ -66,21 +78,25 @@ pub(super) fn each_id(kind: Kind, parameter: &str) -> String {
 }
 
 /// Whether a column is one of the ids that a query gives.
-pub(super) fn among(kind: Kind, column: &str, query: &str) -> String {
+#[must_use]
+pub fn among(kind: Kind, column: &str, query: &str) -> String {
     match kind {
         Kind::Postgres => format!("{column} = ANY (ARRAY({query}))"),
         Kind::Sqlite => format!("{column} IN ({query})"),
     }
 }
 
-/// `INSERT INTO table (…) SELECT … FROM` the list in `$1`.
-pub(super) fn insert(kind: Kind, table: &str, columns: &[Column]) -> String {
+/// `INSERT INTO table (…) SELECT … FROM` the list in `$1`, in its order.
+#[must_use]
+pub fn insert(kind: Kind, table: &str, columns: &[Column]) -> String {
     let names = columns.iter().map(|column| column.name()).collect::<Vec<_>>().join(", ");
-    format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}", list(kind, "$1", "r", columns))
+    let values = columns.iter().map(|column| column.stored(kind, "r")).collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO {table} ({names}) SELECT {values} FROM {}", list(kind, "$1", "r", columns))
 }
 
 /// A JSON object of pairs of name and expression, as text.
-pub(super) fn object(kind: Kind, pairs: &[(&str, &str)]) -> String {
+#[must_use]
+pub fn object(kind: Kind, pairs: &[(&str, &str)]) -> String {
     let body = pairs.iter().map(|(name, value)| format!("'{name}', {value}")).collect::<Vec<_>>().join(", ");
     match kind {
         Kind::Postgres => format!("json_build_object({body})::text"),
@@ -89,18 +105,23 @@ pub(super) fn object(kind: Kind, pairs: &[(&str, &str)]) -> String {
 }
 
 /// A list parameter.
-pub(super) fn json<T: Serialize>(rows: &[T]) -> Value {
+#[must_use]
+pub fn json<T: Serialize>(rows: &[T]) -> Value {
     // Rows are plain structs of texts and numbers: serde_json has nothing to refuse.
     Value::from(serde_json::to_string(rows).unwrap_or_default())
 }
 
 /// A statement for the database of a connection.
-pub(super) fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Statement {
+#[must_use]
+pub fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Statement {
     Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
 }
 
 /// Rows of several shapes in one answer: each a tag and a JSON object.
-pub(super) async fn tagged<C: ConnectionTrait>(
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn tagged<C: ConnectionTrait>(
     connection: &C,
     sql: &str,
     values: Vec<Value>,
@@ -110,12 +131,16 @@ pub(super) async fn tagged<C: ConnectionTrait>(
 }
 
 /// A JSON object of a statement as a row.
-pub(super) fn parse<T: DeserializeOwned>(body: &str) -> Result<T, Error> {
+///
+/// # Errors
+/// [`Error::Corrupt`] when it has another shape.
+pub fn parse<T: DeserializeOwned>(body: &str) -> Result<T, Error> {
     serde_json::from_str(body).map_err(|_| Error::Corrupt("a row is not what its table says"))
 }
 
 /// Bytes inside a JSON object, as lower-case hexadecimal text.
-pub(super) fn hex_of(kind: Kind, column: &str) -> String {
+#[must_use]
+pub fn hex_of(kind: Kind, column: &str) -> String {
     match kind {
         Kind::Postgres => format!("encode({column}, 'hex')"),
         Kind::Sqlite => format!("lower(hex({column}))"),
@@ -123,7 +148,8 @@ pub(super) fn hex_of(kind: Kind, column: &str) -> String {
 }
 
 /// Bytes out of hexadecimal text in a list parameter.
-pub(super) fn bytes_of(kind: Kind, text: &str) -> String {
+#[must_use]
+pub fn bytes_of(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Postgres => format!("decode({text}, 'hex')"),
         Kind::Sqlite => format!("unhex({text})"),
