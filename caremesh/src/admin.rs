@@ -17,14 +17,14 @@ use crate::terminal;
 use crate::up;
 
 /// The settings of the services whose stores a command works on.
-struct Services {
-    policy: Option<policy::Config>,
-    pharmacy: Option<pharmacy::Config>,
+pub(crate) struct Services {
+    pub(crate) policy: Option<policy::Config>,
+    pub(crate) pharmacy: Option<pharmacy::Config>,
 }
 
 impl Services {
     /// Of a data folder all, as `up` has them; otherwise those that are set, as `serve` has them.
-    fn read(root: Option<&Path>, sources: &Sources) -> Result<Self, Failure> {
+    pub(crate) fn read(root: Option<&Path>, sources: &Sources) -> Result<Self, Failure> {
         if let Some(root) = root {
             let folder = DataFolder::open(root).or_environment()?;
             let policy = up::settings::policy(sources, &folder).or_settings()?;

@@ -47,10 +47,33 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Works on the stores of data keys, beside running services.
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        what: Keys,
+    },
     /// Recomputes what must add up. Exit code 1 on any difference.
     Verify {
         /// What to verify.
         what: Subject,
+        /// Where the settings come from.
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// What `keys` can do.
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Makes a new key-encryption key and wraps every data key with it. One that broke off is gone on with.
+    Rotate(Settings),
+    /// Prints whose keys were destroyed, a service and a person a line: keep it with each backup.
+    Erasures(Settings),
+    /// Destroys the keys on such a list again, after a restore of an older backup.
+    Replay {
+        /// The list.
+        file: PathBuf,
         /// Where the settings come from.
         #[command(flatten)]
         settings: Settings,

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Imported, Settings};
+use crate::cli::{Cli, Command, Imported, Keys, Settings};
 use crate::config::{Sources, process_environment};
 use crate::exit::{Failure, OrFail};
-use crate::{admin, import, serve, token, up};
+use crate::{admin, import, keys, serve, token, up};
 
 /// Where `up` keeps its data when nobody says otherwise.
 const DEFAULT_DATA: &str = "data";
@@ -25,8 +25,19 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import { what: Imported::Medications, file, settings } => {
             import::medications(&file, settings.data.as_deref(), &sources(&settings)?)
         }
+        Command::Keys { what } => on_keys(what),
         Command::Verify { what, settings } => {
             admin::verify(what, settings.data.as_deref(), &sources(&settings)?)
+        }
+    }
+}
+
+fn on_keys(what: Keys) -> Result<(), Failure> {
+    match what {
+        Keys::Rotate(settings) => keys::rotate(settings.data.as_deref(), &sources(&settings)?),
+        Keys::Erasures(settings) => keys::erasures(settings.data.as_deref(), &sources(&settings)?),
+        Keys::Replay { file, settings } => {
+            keys::replay(&file, settings.data.as_deref(), &sources(&settings)?)
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod files;
 pub mod import;
 pub mod issuer;
+pub mod keys;
 pub mod process;
 pub mod ready;
 pub mod reload;

@@ -3,11 +3,13 @@
 
 mod person;
 mod provider;
+mod rotation;
 mod seal;
 mod secrets;
 
 pub use person::{Field, PersonKey, PersonKeys};
 pub use provider::{KeyProvider, LocalKeys, Wrapped};
+pub use rotation::{KeyStore, Rotation, rotate};
 pub use seal::KeyBytes;
 pub(crate) use seal::framed;
 pub use secrets::Secrets;

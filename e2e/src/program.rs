@@ -105,6 +105,14 @@ impl Program {
         Ok(String::from_utf8_lossy(&std::fs::read(&self.output)?).into_owned())
     }
 
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// When nobody can say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// The process id.
     ///
     /// # Errors

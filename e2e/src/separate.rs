@@ -132,6 +132,14 @@ impl Separate {
         program::run(arguments, &self.environment).await
     }
 
+    /// Starts another command with the same settings, to be killed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&self, arguments: &[&str]) -> Result<Program> {
+        Program::start(arguments, &self.environment, &self.folder.path().join("command.words"))
+    }
+
     /// Where what both processes wrote lies: log lines and whatever else they said.
     #[must_use]
     pub fn words(&self) -> [PathBuf; 2] {

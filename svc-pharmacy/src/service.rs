@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
-use caremesh_db::keys::{KeyProvider, LocalKeys, PersonKeys, Secrets};
+use caremesh_db::keys::{KeyProvider, KeyStore, LocalKeys, PersonKeys, Secrets};
 use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
 use caremesh_kernel::{Clock, IdSource, Uuid};
 use caremesh_mesh::client::{ChannelBuilder, ClientError};
@@ -37,6 +37,8 @@ pub const NAME: &str = "svc-pharmacy";
 
 /// Time that starting, migrating and verifying may take.
 const START: Duration = Duration::from_secs(600);
+/// Time that work on the key store may take: somebody watches it, and may end it.
+const KEYS: Duration = Duration::from_secs(24 * 3600);
 /// Time that transactions under way may take at the end.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -209,6 +211,16 @@ pub async fn migrate(config: &Config) -> Result<(), Error> {
     db.drain(LAST).await;
     keys.drain(LAST).await;
     Ok(())
+}
+
+/// The store of data keys, for what an operator does with it beside the service.
+///
+/// # Errors
+/// [`Error::Store`] when the key file or the database cannot be used.
+pub async fn key_store(config: &Config) -> Result<KeyStore, Error> {
+    config.check()?;
+    let context = process(&SpiffeId::new("caremesh.local", NAME).map_err(|_| Error::Identity)?, "keys", KEYS);
+    Ok(KeyStore::open::<KeyMigrator>(config.keys(), &config.key_file, NAME, context).await?)
 }
 
 /// Recomputes the chain of the audit trail and compares it with the published checkpoints; tells `progress` how many lines

@@ -21,4 +21,4 @@ pub mod store;
 mod worker;
 
 pub use config::{Config, ConfigError};
-pub use service::{Error, NAME, Parts, Service, migrate, serve, verify_audit, verify_ledger};
+pub use service::{Error, NAME, Parts, Service, key_store, migrate, serve, verify_audit, verify_ledger};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
-use caremesh_db::keys::{KeyProvider, LocalKeys, PersonKeys, Secrets};
+use caremesh_db::keys::{KeyProvider, KeyStore, LocalKeys, PersonKeys, Secrets};
 use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
 use caremesh_kernel::{Clock, IdSource, Uuid};
 use caremesh_mesh::health::Probe;
@@ -177,6 +177,16 @@ pub async fn verify_ledger(config: &Config, progress: Progress<'_>) -> Result<Le
     let report = verify(&db.read(&command("verify_ledger")?), db.kind(), progress).await;
     db.drain(LAST).await;
     Ok(report?)
+}
+
+/// The store of data keys, for what an operator does with it beside the service.
+///
+/// # Errors
+/// [`Error::Store`] when the key file or the database cannot be used.
+pub async fn key_store(config: &Config) -> Result<KeyStore, Error> {
+    config.check()?;
+    let context = command("keys")?;
+    Ok(KeyStore::open::<KeyMigrator>(config.keys(), &config.key_file, NAME, context).await?)
 }
 
 /// Recomputes the chain of the audit trail and compares it with the published checkpoints; tells `progress` how many lines

@@ -224,10 +224,11 @@ impl PersonKeys {
             let (person, version, old) = wrapped_of(row)?;
             let bound = self.bound(person, version);
             let new = self.provider.wrap(&bound, &self.provider.unwrap(&bound, &old).await?).await?;
-            let update = "UPDATE data_key SET kek = $4, wrapped = $5 WHERE person = $1 AND service = $2 AND version = $3";
+            let update = "UPDATE data_key SET kek = $4, wrapped = $5 \
+                 WHERE person = $1 AND service = $2 AND version = $3 AND kek = $6";
             let key = [person.to_string().into(), Value::from(&*self.service), i64::from(version).into()];
-            let values = key.into_iter().chain([new.kek.into(), new.bytes.into()]).collect();
-            // A key that was destroyed meanwhile changes no row, and shall not come back.
+            let values = key.into_iter().chain([new.kek.into(), new.bytes.into(), old.kek.into()]).collect();
+            // One that was destroyed or wrapped anew meanwhile changes no row, and shall not come back.
             batch.push("data_key", update, values, Expect::Any);
         }
         let counts = self
@@ -238,6 +239,19 @@ impl PersonKeys {
             })
             .await?;
         Ok(counts.into_iter().sum())
+    }
+
+    /// How many keys of this service are not wrapped with the current key-encryption key, and how many there are.
+    ///
+    /// # Errors
+    /// When the key store cannot be read.
+    pub async fn outdated(&self, context: &CallContext) -> Result<(i64, i64), Error> {
+        let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN kek <> $2 THEN 1 ELSE 0 END), 0) AS BIGINT), count(*) \
+             FROM data_key WHERE service = $1";
+        let values = [Value::from(&*self.service), self.provider.current().into()];
+        let row = self.db.read(context).query_one_raw(self.statement(sql, values)).await?;
+        let row = row.ok_or(Error::Corrupt("a count without a row"))?;
+        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))
     }
 
     async fn load(

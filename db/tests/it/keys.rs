@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caremesh_db::keys::{Field, LocalKeys, PersonKeys};
+use caremesh_db::keys::{Field, LocalKeys, PersonKeys, rotate};
 use caremesh_db::{Db, Error};
 use caremesh_kernel::{IdSource as _, PersonId, SystemIds};
 use caremesh_mesh::Touched;
@@ -102,6 +102,37 @@ for_each_database! { with store;
         for (person, sealed) in persons.iter().zip(&sealed) {
             assert_eq!(found[person].open(PHONE, sealed).expect("opened").as_slice(), b"old");
         }
+    }
+
+    async fn a_rotation_that_broke_off_is_gone_on_with_and_no_field_is_unreadable_in_between(store: Store) {
+        let db = store.open().await;
+        let (service, provider) = keys(&store, &db, "svc-policy");
+        let persons: Vec<PersonId> = (0..450).map(|_| person()).collect();
+        let mut sealed = Vec::new();
+        for person in &persons {
+            sealed.push(service.key(&call(), *person).await.expect("made").seal(PHONE, b"x").expect("sealed"));
+        }
+        // The command broke off after its first step.
+        provider.rotate().expect("a new key-encryption key");
+        assert_eq!(service.rewrap(&call(), 200).await.expect("some"), 200);
+        let (command, ring) = keys(&store, &db, "svc-policy");
+        let (half, _) = keys(&store, &db, "svc-policy");
+        let found = half.find_many(&call(), &persons).await.expect("half and half");
+        assert!(persons.iter().zip(&sealed).all(|(person, sealed)| found[person].open(PHONE, sealed).is_ok()));
+
+        let told = std::sync::Mutex::new(Vec::new());
+        let progress = |done: i64, all: i64| told.lock().expect("told").push((done, all));
+        let outcome = rotate(&command, &ring, &call(), &progress).await.expect("rotated");
+        assert_eq!((outcome.kek.as_str(), outcome.resumed, outcome.rewrapped), ("local-2", true, 250));
+        assert_eq!(*told.lock().expect("told"), [(200, 450), (400, 450), (450, 450)]);
+        // A service that was there before the rotation makes keys that a service started after it can open.
+        let late = person();
+        let field = service.key(&call(), late).await.expect("made").seal(PHONE, b"y").expect("sealed");
+        let (after, _) = keys(&store, &db, "svc-policy");
+        assert_eq!(after.key(&call(), late).await.expect("found").open(PHONE, &field).expect("opened").as_slice(), b"y");
+        let next = rotate(&command, &ring, &call(), &|_, _| ()).await.expect("the next one");
+        assert_eq!((next.kek.as_str(), next.resumed, next.rewrapped), ("local-3", false, 451));
+        assert_eq!(number(&db, "SELECT count(*) FROM data_key WHERE kek <> 'local-3'").await, 0);
     }
 
     async fn what_a_call_has_touched_stays_with_the_call_when_a_key_is_made_for_it(store: Store) {

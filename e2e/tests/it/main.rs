@@ -7,5 +7,6 @@ mod crash;
 mod grpcurl;
 mod medicines;
 mod python;
+mod rotation;
 mod startup;
 mod trace;
