@@ -10,7 +10,7 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use futures::future::BoxFuture;
 use prost::Message;
 
-use super::life::{Books, acts_on, agreed, books, premium_of};
+use super::life::{Books, agreed, books, premium_of, schedule};
 use super::policy::Policy;
 use super::{App, Error, Once, events};
 use crate::domain::life::{Agreement, Amount, ChangeRefusal, EndorsementKind};
@@ -76,6 +76,15 @@ impl Draft {
                 row.end_reason = Some(reason.to_owned());
                 self.persons.push(row.person_id);
             }
+        }
+    }
+
+    /// Says of members who have grown out of the plan that this is why their cover ends with the term.
+    pub(crate) fn age_out(&mut self, end: Date, grown: &[MemberId]) {
+        let rows = self.next.members.iter_mut().filter(|row| row.ends_on == end && grown.contains(&row.id));
+        for row in rows {
+            row.end_reason = Some("AGED_OUT".to_owned());
+            self.persons.push(row.person_id);
         }
     }
 
@@ -204,7 +213,7 @@ where
         }
         let mut draft = self.decide.decide(&self.app, tx, Draft::new(&before, tx.now())?).await?;
         let (_, law) = self.app.plan_and_law(before.quote.plan_version_id)?;
-        draft.next.policy.acts_on = acts_on(&draft.next, law)?;
+        schedule(&mut draft.next, law, law.zone.day_of(tx.now()))?;
         let batch = saved(tx, &before, &draft)?;
         let answer = self.app.policy(draft.next, &self.key, tx.now())?;
         let answered = self.once.answered(answer.id, answer.version, &answer);

@@ -12,7 +12,8 @@ use crate::domain::plan::PlanVersion;
 use crate::store::ledger::{self, Due, Query};
 use crate::store::{Error as StoreError, life};
 
-/// Gives back every open hold of a policy, or of one member, for events from a day on.
+/// Gives back every open hold of a policy, or of one member, for events from a day on. Whatever ends cover comes here first,
+/// before it reads what was used: postings that read the cover before either are done by then, or will look again.
 pub(crate) async fn release_from(
     app: &App,
     tx: &Tx,
@@ -20,6 +21,7 @@ pub(crate) async fn release_from(
     member: Option<MemberId>,
     from: Date,
 ) -> Result<(), Error> {
+    tx.apply(ledger::move_on(policy)).await?;
     for due in life::holds_from(tx, policy, member, from, tx.now()).await? {
         release(app, tx, due).await?;
     }

@@ -4,6 +4,8 @@ use caremesh_db::NewEvent;
 use caremesh_kernel::{EndorsementId, PersonId, PolicyId, PostingId, ReceiptId, RefundId, Timestamp};
 use caremesh_proto::policy::v1::{Event, EventType};
 
+use crate::domain::life::ReminderKind;
+
 /// Something was posted on the ledger of a policy.
 pub(crate) fn benefit_posted(policy: PolicyId, posting: PostingId, now: Timestamp) -> NewEvent {
     event(EventType::BenefitPosted, policy.to_string(), posting.to_string(), now, 0)
@@ -37,6 +39,17 @@ pub(crate) fn policy_ended(policy: PolicyId, now: Timestamp) -> NewEvent {
 /// Premium is to be given back.
 pub(crate) fn refund_decided(policy: PolicyId, refund: RefundId, now: Timestamp) -> NewEvent {
     event(EventType::RefundDecided, policy.to_string(), refund.to_string(), now, 2)
+}
+
+/// A policyholder is to be reminded; the kind of the event says of what.
+pub(crate) fn reminded(policy: PolicyId, kind: ReminderKind, now: Timestamp) -> NewEvent {
+    let (kind, rank) = match kind {
+        ReminderKind::PremiumDue => (EventType::PremiumDueSoon, 0),
+        ReminderKind::PremiumOverdue => (EventType::PremiumOverdue, 1),
+        ReminderKind::GraceEnds => (EventType::GraceEndsSoon, 2),
+        ReminderKind::TermEnds => (EventType::TermEndsSoon, 3),
+    };
+    event(kind, policy.to_string(), policy.to_string(), now, rank)
 }
 
 /// A person was entered.

@@ -5,7 +5,7 @@ use caremesh_kernel::{Date, DateRange, Timestamp};
 
 use super::quote::state;
 use super::{App, Error};
-use crate::domain::life::{Agreement, Amount, Clocks, Due, Part, Standing, standing};
+use crate::domain::life::{Agreement, Amount, Clocks, Due, Part, Reminder, Standing, reminders, standing};
 use crate::domain::plan::Jurisdiction;
 use crate::domain::policy::{Instalment, LifeEvent, MemberPremium, PolicyState, Premium};
 use crate::store::life::RefundRow;
@@ -53,19 +53,47 @@ pub(crate) fn clocks(law: &Jurisdiction) -> Clocks {
     Clocks { grace_days: law.grace_days_instalment, covers_in_grace: law.covers_in_grace }
 }
 
-/// The day on which time may change a policy: the end of grace or of the term while it is active; once it has ended, the day
-/// after which nothing can be claimed or appealed any more and its term closes.
-pub(crate) fn acts_on(found: &policy::Found, law: &Jurisdiction) -> Result<Option<Date>, Error> {
+/// Sets when time may change the policy next, and the day of its first unpaid premium.
+pub(crate) fn schedule(found: &mut policy::Found, law: &Jurisdiction, today: Date) -> Result<(), Error> {
+    let active = found.policy.state == "ACTIVE";
+    let due = if active { books(found)?.agreement.next_due().map(|due| due.due) } else { None };
+    (found.policy.acts_on, found.policy.due_on) = (acts_on(found, law, today)?, due);
+    Ok(())
+}
+
+/// The day on which time may change a policy: the next reminder, the end of grace or of the term while it is active; once it
+/// has ended, the day after which nothing can be claimed or appealed any more and its term closes.
+fn acts_on(found: &policy::Found, law: &Jurisdiction, today: Date) -> Result<Option<Date>, Error> {
     let row = &found.policy;
     if row.state == "ACTIVE" {
         let books = books(found)?;
         let too_late = |due: Due| due.due.plus_days(1 + i64::from(law.grace_days_instalment));
         let overdue = books.agreement.next_due().map(too_late);
-        return Ok(Some(overdue.map_or(books.term.end(), |day| day.min(books.term.end()))));
+        let next = reminders_of(&books, law).into_iter().map(|it| it.on).find(|on| *on > today);
+        let end = books.term.end();
+        return Ok(overdue.into_iter().chain(next).chain([end]).min());
     }
     let open = found.terms.iter().any(|term| term.state != "CLOSED");
     let closes = |day: Date| day.plus_days(i64::from(law.filing_days) + i64::from(law.appeal_days));
     Ok(row.ended_on.filter(|_| open).map(closes))
+}
+
+/// Every reminder of a policy in force, by their days.
+pub(crate) fn reminders_of(books: &Books, law: &Jurisdiction) -> Vec<Reminder> {
+    let due = books.agreement.next_due().map(|due| due.due);
+    reminders(due, books.term.end(), clocks(law), &law.reminders)
+}
+
+/// The premium as it stands: of a policy that has lapsed by time alone, without what is not asked for any longer.
+pub(crate) fn standing_premium(found: &policy::Found, living: &Living) -> Result<Premium, Error> {
+    let premium = premium_of(found)?;
+    match living.state {
+        PolicyState::Lapsed { on, .. } if found.policy.state == "ACTIVE" => {
+            let books = books(found)?;
+            Ok(agreed(&premium, &books.agreement.lapsed(on, books.refunded)))
+        }
+        _ => Ok(premium),
+    }
 }
 
 fn living(active: PolicyState, standing: Standing) -> Result<Living, Error> {

@@ -6,7 +6,7 @@ use caremesh_kernel::{
 };
 use caremesh_kernel::{EndorsementId, MemberId, PlanId, ReceiptId, RefundId};
 
-use super::life::premium_of;
+use super::life::standing_premium;
 use super::{App, Error};
 use crate::domain::life::{Amount, EndorsementKind};
 use crate::domain::plan::{Carrier, Relation};
@@ -170,7 +170,8 @@ impl App {
         now: Timestamp,
     ) -> Result<Policy, Error> {
         let (plan, law) = self.plan_and_law(found.quote.plan_version_id)?;
-        let (living, premium) = (self.living(&found, now)?, premium_of(&found)?);
+        let living = self.living(&found, now)?;
+        let premium = standing_premium(&found, &living)?;
         let endorsements = found.endorsements.iter().map(endorsement).collect::<Result<_, _>>()?;
         let policy::Found { policy: row, quote, terms, segments, members, receipts, refunds, .. } = found;
         let currency = row.currency;

@@ -14,11 +14,13 @@ use futures::future::BoxFuture;
 use prost::Message;
 
 use super::events;
+use super::life::clocks;
 use super::posting::{Command, Prepared, Tried, written};
 use super::{App, Error, Once};
 use crate::domain::account::{Account, AccountKey};
 use crate::domain::engine::open_account;
 use crate::domain::ledger::{Action, Decision, Event, LedgerRefusal, Movement, Posting, Source};
+use crate::domain::life::{Standing, standing};
 use crate::domain::opening;
 use crate::store::ledger::{self, DrawsAsked};
 
@@ -208,7 +210,22 @@ fn prepare(
         openings.push(open_account(plan, cover.ground(), key).ok_or_else(unknown)?);
     }
     let posting = opening::complete_grants(plan, cover.ground(), &view.draws, posting).map_err(refusal)?;
-    Ok(Prepared { posting, openings })
+    let overdue = overdue(app, cover, &posting)?;
+    Ok(Prepared { posting, openings, overdue })
+}
+
+/// Whether a premium that was not paid leaves the day of the event without cover, as every reader of cover says it
+/// (`life.rs`): a posting does not wait for the worker's round either.
+fn overdue(app: &App, cover: &ledger::Cover, posting: &Posting) -> Result<bool, Error> {
+    let Some(due) = cover.due.filter(|due| *due <= posting.event.date) else { return Ok(false) };
+    let (_, law) = app.plan_and_law(cover.plan_version)?;
+    let today = law.zone.day_of(posting.now);
+    Ok(match standing(Some(due), cover.bought.days.end(), clocks(law), today) {
+        Standing::InGrace { cover_ends, .. } | Standing::Lapsed { cover_ends } => {
+            posting.event.date >= cover_ends
+        }
+        Standing::InForce | Standing::TermOver { .. } => false,
+    })
 }
 
 fn refusal(refusal: LedgerRefusal) -> Error {

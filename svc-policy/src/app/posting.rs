@@ -8,7 +8,7 @@ use caremesh_kernel::{AccountId, Timestamp};
 
 use super::Error;
 use crate::domain::account::{Account, AccountKey};
-use crate::domain::ledger::{Book, Decision, LedgerRefusal, Posting, decide};
+use crate::domain::ledger::{Book, CoverState, Decision, LedgerRefusal, Posting, decide};
 use crate::store::ledger;
 
 /// A posting and where to look for what it needs.
@@ -44,6 +44,8 @@ pub(crate) struct Prepared {
     pub(crate) posting: Posting,
     /// The accounts as they open at their first touch.
     pub(crate) openings: Vec<Account>,
+    /// Whether time alone has ended the cover before the day of the event, and nobody has written it down yet.
+    pub(crate) overdue: bool,
 }
 
 impl Command {
@@ -67,8 +69,12 @@ impl Command {
         if view.turn.of_another {
             return Err(Error::NotYourTurn { balances: view.accounts });
         }
-        let Some(cover) = view.cover.clone() else { return Err(Error::NoCover) };
-        let Prepared { posting, openings } = prepare(&view, &cover, Posting { now, ..self.posting.clone() })?;
+        let Some(mut cover) = view.cover.clone() else { return Err(Error::NoCover) };
+        let Prepared { posting, openings, overdue } =
+            prepare(&view, &cover, Posting { now, ..self.posting.clone() })?;
+        if overdue {
+            cover.term.cover = CoverState::NotCovered;
+        }
         let book = Book::new(with_openings(&view, openings), view.holds.clone(), view.captured.clone());
         match decide(book, &cover.term, &posting) {
             Ok(decision) => Ok(Tried { posting, decision, view, cover }),

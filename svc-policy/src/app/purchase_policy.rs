@@ -11,7 +11,7 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::family::MemberFacts;
-use super::life::acts_on;
+use super::life::schedule;
 use super::policy::Policy;
 use super::quote::of_row;
 use super::{App, Error, Once, events};
@@ -117,7 +117,7 @@ where
     let members = member_rows(&bought, &prepared.facts);
     tell(tx, &offer, &bought);
     let mut whole = in_memory(row, found, &bought, members);
-    whole.policy.acts_on = acts_on(&whole, law)?;
+    schedule(&mut whole, law, law.zone.day_of(tx.now()))?;
     let mut batch = quote::advance(&whole.quote, Some(bought.id), None);
     batch.append(policy::insert(tx.kind(), &whole.policy, &bought.term, &whole.quote, &whole.members));
     batch.append(life::remember(&whole)?);
@@ -160,6 +160,7 @@ fn policy_row(
         activated_at: bought.activated.then(|| now.as_micros()),
         ended_on: None,
         acts_on: None,
+        due_on: None,
         version: 1,
         created_at: now.as_micros(),
         updated_at: now.as_micros(),

@@ -9,13 +9,13 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::change::{Draft, kept, same_version};
-use super::life::{acts_on, clocks};
+use super::life::{books, clocks, schedule};
 use super::policy::{PremiumReceipt, receipt, reference_field};
 use super::quote::{of_row, policy_state};
 use super::{App, Error, Once, events};
 use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, standing};
 use crate::domain::policy::{self as cover, Payment, receive};
-use crate::store::{Scope, policy, quote};
+use crate::store::{Scope, life, policy, quote};
 
 /// Namespace of the ids of terms: that of the purchase, so that a term has one id whoever makes it.
 const TERM_NAMESPACE: Uuid = Uuid::from_u128(0x4e0f_92d7_77a1_4c6b_8d15_0a6b_3f9e_51c2);
@@ -119,8 +119,8 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
             return self.again(tx, &found, quote, amount);
         }
         let mut offer = of_row(&found.quote, Vec::new())?;
-        if let Some(agreed) = found.policy_state.as_ref().and_then(|row| row.premium.as_deref()) {
-            offer.premium = quote::premium(agreed)?;
+        if let Some(agreed) = agreed(tx, &found).await? {
+            offer.premium = quote::premium(&agreed)?;
         }
         let state = found.policy_state.as_ref().map(|row| policy_state(&found.quote, row)).transpose()?;
         // The first payment of a next term is accepted or refused by its offer alone.
@@ -235,9 +235,9 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         } else if let Some(state) = activates {
             draft.state(state);
         } else if before.policy.state == "LAPSED" {
-            reinstate(&mut draft, day)?;
+            reinstate(tx, &mut draft, day).await?;
         }
-        draft.next.policy.acts_on = acts_on(&draft.next, law)?;
+        schedule(&mut draft.next, law, law.zone.day_of(tx.now()))?;
         Ok((kept(tx, &before, &draft)?, renewed))
     }
 
@@ -294,8 +294,29 @@ fn renew(
     Ok(id)
 }
 
-/// The money came in time, and only its booking after the lapse: the lapse is taken back, and no day is left uncovered.
-fn reinstate(draft: &mut Draft, on: Date) -> Result<(), Error> {
+/// What is agreed by now; of a policy whose lapse was written down, what was agreed before it.
+async fn agreed(tx: &Tx, found: &quote::Found) -> Result<Option<String>, Error> {
+    let Some(row) = &found.policy_state else { return Ok(None) };
+    match found.quote.policy_id.or(found.quote.renews_policy_id) {
+        Some(policy) if row.state == "LAPSED" => Ok(premium_before_lapse(tx, policy).await?),
+        _ => Ok(row.premium.clone()),
+    }
+}
+
+async fn premium_before_lapse(tx: &Tx, policy: PolicyId) -> Result<Option<String>, Error> {
+    let known = life::before_lapse(tx, policy).await?;
+    Ok(known.and_then(|known| known.terms.last().and_then(|term| term.premium.clone())))
+}
+
+/// The money came in time, and only its booking after the lapse: the lapse is taken back with what it wrote off, and no day
+/// is left uncovered.
+async fn reinstate(tx: &Tx, draft: &mut Draft, on: Date) -> Result<(), Error> {
+    let premium = premium_before_lapse(tx, draft.next.policy.id).await?;
+    if let Some(term) = draft.next.terms.last_mut() {
+        term.premium = premium;
+    }
+    let (before, after) = (draft.books.agreement.clone(), books(&draft.next)?.agreement);
+    let change = Amount { net: after.net() - before.net(), tax: after.tax - before.tax };
     let since = draft.next.policy.activated_at.map(Timestamp::from_micros);
     draft.state(cover::PolicyState::Active { since: since.ok_or(Error::NotFound)? });
     draft.terms("OPEN");
@@ -303,7 +324,7 @@ fn reinstate(draft: &mut Draft, on: Date) -> Result<(), Error> {
     for member in draft.next.members.iter_mut().filter(|row| row.end_reason.as_deref() == Some("LAPSED")) {
         (member.ends_on, member.end_reason) = (end, None);
     }
-    draft.endorse(EndorsementKind::Reinstate, (on, None), Amount::default(), Amount::default());
+    draft.endorse(EndorsementKind::Reinstate, (on, None), change, Amount::default());
     Ok(())
 }
 

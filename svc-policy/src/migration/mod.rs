@@ -6,6 +6,7 @@ mod m0002_ledger;
 mod m0003_openings;
 mod m0004_life;
 mod m0005_renewal;
+mod m0006_rights;
 
 use sea_orm_migration::prelude::*;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0003_openings::Openings));
         all.push(Box::new(m0004_life::Life));
         all.push(Box::new(m0005_renewal::Renewal));
+        all.push(Box::new(m0006_rights::Rights));
         all
     }
 }

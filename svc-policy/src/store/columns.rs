@@ -17,6 +17,7 @@ pub(super) fn policy_object(kind: Kind) -> String {
         ("activated_at", "p.activated_at"),
         ("ended_on", "p.ended_on"),
         ("acts_on", "p.acts_on"),
+        ("due_on", "p.due_on"),
         ("version", "p.version"),
         ("created_at", "p.created_at"),
         ("updated_at", "p.updated_at"),

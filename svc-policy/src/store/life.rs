@@ -131,7 +131,7 @@ pub(crate) fn remember(found: &Found) -> Result<Batch, Error> {
 }
 
 fn policy(batch: &mut Batch, version: i64, row: &Row) {
-    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8, quote_id = $9 \
+    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8, quote_id = $9, due_on = $10 \
          WHERE id = $1 AND version = $2";
     let values = vec![
         row.id.to_string().into(),
@@ -143,6 +143,7 @@ fn policy(batch: &mut Batch, version: i64, row: &Row) {
         row.updated_at.into(),
         row.acts_on.map(|day| day.to_string()).into(),
         row.quote_id.to_string().into(),
+        row.due_on.map(|day| day.to_string()).into(),
     ];
     batch.push("policy", sql, values, Expect::Rows(1));
 }
@@ -232,6 +233,17 @@ pub(crate) async fn known_at<C: ConnectionTrait>(
     let sql = "SELECT body FROM policy_version WHERE policy_id = $1 AND known_from <= $2 ORDER BY version DESC LIMIT 1";
     let values = vec![policy.to_string().into(), instant.as_micros().into()];
     let row = c.query_one_raw(statement(c, sql, values)).await?;
+    row.map(|row| parse(&row.try_get_by_index::<String>(0)?)).transpose()
+}
+
+/// The policy as it was known before its last lapse was written down.
+pub(crate) async fn before_lapse<C: ConnectionTrait>(
+    c: &C,
+    policy: PolicyId,
+) -> Result<Option<Known>, Error> {
+    let sql = "SELECT body FROM policy_version WHERE policy_id = $1 AND version = \
+         (SELECT MAX(number) - 1 FROM endorsement WHERE policy_id = $1 AND kind = 'LAPSE')";
+    let row = c.query_one_raw(statement(c, sql, vec![policy.to_string().into()])).await?;
     row.map(|row| parse(&row.try_get_by_index::<String>(0)?)).transpose()
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod quote;
+pub(crate) mod reminder;
 mod scope;
 
 use caremesh_kernel::{Id, Kind};

@@ -250,7 +250,8 @@ pub(crate) fn insert(
 }
 
 const INSERT_POLICY: &str = "INSERT INTO policy (id, quote_id, plan_id, policyholder, state, zone, currency, lead_carrier, \
-     activated_at, version, created_at, updated_at, acts_on) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)";
+     activated_at, version, created_at, updated_at, acts_on, due_on) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)";
 
 fn policy_values(policy: &Row) -> Vec<Value> {
     vec![
@@ -266,6 +267,7 @@ fn policy_values(policy: &Row) -> Vec<Value> {
         policy.version.into(),
         policy.created_at.into(),
         policy.acts_on.map(|day| day.to_string()).into(),
+        policy.due_on.map(|day| day.to_string()).into(),
     ]
 }
 

@@ -13,29 +13,29 @@ use tonic::{Response, Status};
 
 use crate::common::*;
 
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// `amount × part ÷ of`, half-up.
-fn share(amount: i64, part: i64, of: i64) -> i64 {
+pub(crate) fn share(amount: i64, part: i64, of: i64) -> i64 {
     (2 * amount * part + of).div_euclid(2 * of)
 }
 
-fn minor(money: Option<&caremesh_proto::r#type::v1::Money>) -> i64 {
+pub(crate) fn minor(money: Option<&caremesh_proto::r#type::v1::Money>) -> i64 {
     money.expect("an amount").minor_units
 }
 
-fn period(policy: &Policy) -> (Date, Date) {
+pub(crate) fn period(policy: &Policy) -> (Date, Date) {
     let days = policy.terms[0].period.as_ref().expect("days");
     (date("start", days.start).expect("a date"), date("end", days.end).expect("a date"))
 }
 
-fn cover(member: &Member) -> (Date, Date) {
+pub(crate) fn cover(member: &Member) -> (Date, Date) {
     let days = member.cover.as_ref().expect("days");
     (date("start", days.start).expect("a date"), date("end", days.end).expect("a date"))
 }
 
 /// INV-P5 as a caller can see it: what was received, less what went back, with what is due, is what is agreed.
-fn assert_even(policy: &Policy) {
+pub(crate) fn assert_even(policy: &Policy) {
     let received: i64 = policy.receipts.iter().map(|receipt| minor(receipt.amount.as_ref())).sum();
     let back: i64 =
         policy.refunds.iter().map(|refund| minor(refund.net.as_ref()) + minor(refund.tax.as_ref())).sum();
@@ -50,7 +50,7 @@ fn assert_even(policy: &Policy) {
 }
 
 impl World {
-    async fn policy(&self, family: &Family) -> Policy {
+    pub(crate) async fn policy(&self, family: &Family) -> Policy {
         let asked = GetPolicyRequest { policy_id: family.policy.policy_id.clone(), as_of: None };
         let policy = self.policies(&family.holder).get_policy(asked).await.expect("the policy").into_inner();
         let policy = policy.policy.expect("the policy");
@@ -58,7 +58,7 @@ impl World {
         policy
     }
 
-    fn removal(
+    pub(crate) fn removal(
         &self,
         family: &Family,
         member: usize,
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    async fn remove(
+    pub(crate) async fn remove(
         &self,
         who: &TestPerson,
         asked: RemoveMemberRequest,
@@ -83,7 +83,7 @@ impl World {
         self.policies(who).remove_member(asked).await
     }
 
-    fn addition(
+    pub(crate) fn addition(
         &self,
         family: &Family,
         person: &str,
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    async fn add(
+    pub(crate) async fn add(
         &self,
         who: &TestPerson,
         asked: AddMemberRequest,
@@ -111,7 +111,12 @@ impl World {
         self.policies(who).add_member(asked).await
     }
 
-    fn cancellation(&self, family: &Family, reason: CancelReason, day: Option<Date>) -> CancelPolicyRequest {
+    pub(crate) fn cancellation(
+        &self,
+        family: &Family,
+        reason: CancelReason,
+        day: Option<Date>,
+    ) -> CancelPolicyRequest {
         CancelPolicyRequest {
             request_id: request_id(),
             policy_id: family.policy.policy_id.clone(),
@@ -121,7 +126,7 @@ impl World {
         }
     }
 
-    async fn cancel(
+    pub(crate) async fn cancel(
         &self,
         who: &TestPerson,
         asked: CancelPolicyRequest,
@@ -130,7 +135,7 @@ impl World {
     }
 
     /// A family that pays in four instalments and has paid the first.
-    async fn paying_quarterly(&self) -> (Family, Quote) {
+    pub(crate) async fn paying_quarterly(&self) -> (Family, Quote) {
         let holder = somebody();
         let asked = CreateQuoteRequest { instalment_count: 4, ..self.offer_request(&holder).await };
         let quote = self.policies(&holder).create_quote(asked).await.expect("a quote").into_inner().quote;
@@ -141,7 +146,7 @@ impl World {
         (Family { holder, policy: bought.policy.expect("a policy") }, quote)
     }
 
-    async fn pay(
+    pub(crate) async fn pay(
         &self,
         quote: &Quote,
         instalment: usize,
@@ -157,7 +162,7 @@ impl World {
     }
 
     /// Waits until the worker of another replica has written down what time did.
-    async fn aged(&self, family: &Family, kind: EndorsementKind) -> Policy {
+    pub(crate) async fn aged(&self, family: &Family, kind: EndorsementKind) -> Policy {
         self.start_sweeping().await;
         for _ in 0..400 {
             let policy = self.policy(family).await;
@@ -171,12 +176,12 @@ impl World {
 }
 
 /// An event of a member on a day, with one line.
-fn on(mut asked: PriceRequest, day: Date) -> PriceRequest {
+pub(crate) fn on(mut asked: PriceRequest, day: Date) -> PriceRequest {
     asked.event.as_mut().expect("an event").event_date = wire_date(day);
     asked
 }
 
-fn payable(price: &Price) -> i64 {
+pub(crate) fn payable(price: &Price) -> i64 {
     price.total.as_ref().expect("a total").payable_minor
 }
 

@@ -3,7 +3,9 @@
 mod common;
 mod contract;
 mod denials;
+mod endings;
 mod faults;
+mod jobs;
 mod ledger;
 mod life;
 mod persons;

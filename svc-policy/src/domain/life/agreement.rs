@@ -1,7 +1,7 @@
 //! What is agreed to be paid for a term, and how endorsements move it (rule R10). Net of tax, tax beside it, both in minor
 //! units. INV-P5 at every step: received − refunded + receivable = earned + unearned + retained.
 
-use caremesh_kernel::{Date, DateRange, PersonId, half_up};
+use caremesh_kernel::{Date, DateRange, PersonId, half_up, split_largest_remainder};
 
 use crate::domain::premium::earned;
 
@@ -175,6 +175,27 @@ impl Agreement {
             next.owe(owing, ending.effective);
         }
         (next, refund)
+    }
+
+    /// The policy lapses: what was not paid is not asked for any longer, and nothing goes back. Days of grace that were covered
+    /// and not paid are the insurer's loss; what was paid beyond the days on cover is retained.
+    #[must_use]
+    pub fn lapsed(&self, from: Date, refunded: Amount) -> Self {
+        let kept = self.received().minus(refunded);
+        let mut parts: Vec<Part> = self.parts.iter().map(|part| ended(part, from)).collect();
+        let earned: Vec<i64> = parts.iter().map(|part| part.net).collect();
+        let risk: i64 = earned.iter().sum();
+        if risk > kept.net {
+            let shares = split_largest_remainder(kept.net, &earned);
+            parts.iter_mut().zip(shares).for_each(|(part, share)| part.net = share);
+        }
+        Self {
+            parts,
+            tax: kept.tax,
+            retained: (kept.net - risk).max(0),
+            schedule: self.schedule[..self.paid].to_vec(),
+            paid: self.paid,
+        }
     }
 
     fn owe(&mut self, amount: Amount, due: Date) {

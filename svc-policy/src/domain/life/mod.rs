@@ -3,6 +3,7 @@
 
 mod agreement;
 mod change;
+mod reminder;
 mod spending;
 mod standing;
 
@@ -11,6 +12,7 @@ pub use change::{
     CancelReason, ChangeRefusal, EndorsementKind, RemoveReason, check_addition, check_cancellation,
     check_removal, check_renewal, newborn_start, renews,
 };
+pub use reminder::{Reminder, ReminderKind, reminders};
 pub use spending::money_accounts;
 pub use standing::{Clocks, Standing, standing};
 

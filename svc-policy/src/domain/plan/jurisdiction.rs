@@ -20,6 +20,24 @@ pub struct PremiumTax {
     pub bps: Bps,
 }
 
+/// Days of reminders as the law or the insurer's own habit sets them; data of a jurisdiction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReminderRules {
+    /// Days before a premium falls due.
+    pub before_due: Vec<u32>,
+    /// Days before the grace of an overdue premium ends.
+    pub before_lapse: Vec<u32>,
+    /// Days before the last term ends.
+    pub before_end: Vec<u32>,
+}
+
+impl Default for ReminderRules {
+    fn default() -> Self {
+        Self { before_due: vec![14, 3], before_lapse: vec![7], before_end: vec![30, 7] }
+    }
+}
+
 /// The rules of one country.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +84,9 @@ pub struct Jurisdiction {
     pub appeal_days: u32,
     /// Whether several policies may each pay, together never more than the cost.
     pub holder_chooses_first_insurer: bool,
+    /// When a policyholder is reminded.
+    #[serde(default)]
+    pub reminders: ReminderRules,
     /// Premium tax rates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub premium_tax: Vec<PremiumTax>,

@@ -24,7 +24,7 @@ pub use costs::{
     SatisfiedBy, SubLimit, Waiting, WaitingKind,
 };
 pub use error::PlanError;
-pub use jurisdiction::{Jurisdiction, PremiumTax};
+pub use jurisdiction::{Jurisdiction, PremiumTax, ReminderRules};
 pub use people::{FamilyRules, MemberGroup, Relation, RelationRule};
 pub use premiums::{
     AgeBand, Discount, FamilyRate, InstalmentPlan, Loading, MemberRate, PremiumRules, RetainedCharge,

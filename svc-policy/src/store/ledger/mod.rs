@@ -20,7 +20,7 @@ pub(crate) use read::{Cover, Query, View, accounts, lock, view};
 pub(crate) use snapshot::DrawsAsked;
 pub(crate) use verify::verify;
 pub use verify::{Difference, LedgerReport, Overdrawn};
-pub(crate) use write::batch;
+pub(crate) use write::{batch, move_on};
 
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,10 @@ pub(crate) struct View {
 pub(crate) struct Cover {
     /// The policy.
     pub(crate) policy: PolicyId,
+    /// Version of the policy: it moves on when cover ends.
+    pub(crate) version: i64,
+    /// When the first unpaid premium is due.
+    pub(crate) due: Option<Date>,
     /// The member's person.
     pub(crate) person: PersonId,
     /// Plan version of the segment.
@@ -225,6 +229,8 @@ impl Tagged {
 fn cover(row: &CoverRow, member: MemberId, day: Date) -> Result<Cover, Error> {
     Ok(Cover {
         policy: row.policy_id,
+        version: row.policy_version,
+        due: row.policy_due,
         person: row.person_id,
         plan_version: row.plan_version_id,
         term: convert::term(row, day)?,

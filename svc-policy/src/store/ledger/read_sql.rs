@@ -165,6 +165,8 @@ fn here(kind: Kind) -> String {
         &[
             ("policy_id", "p.id"),
             ("policy_state", "p.state"),
+            ("policy_version", "p.version"),
+            ("policy_due", "p.due_on"),
             ("person_id", "m.person_id"),
             ("currency", "p.currency"),
             ("term_id", "t.id"),

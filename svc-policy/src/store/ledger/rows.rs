@@ -270,6 +270,8 @@ pub(super) struct DrawRow {
 pub(super) struct CoverRow {
     pub(super) policy_id: PolicyId,
     pub(super) policy_state: String,
+    pub(super) policy_version: i64,
+    pub(super) policy_due: Option<Date>,
     pub(super) person_id: caremesh_kernel::PersonId,
     pub(super) currency: Currency,
     pub(super) term_id: TermId,

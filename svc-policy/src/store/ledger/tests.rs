@@ -108,7 +108,7 @@ async fn post(db: &Db, posting: &Posting, openings: &[Account]) -> Result<(), Er
             let command = command(&posting, &keys);
             let view = super::view(tx, tx.kind(), &command.query, posting.now).await?;
             let prepare = |_: &super::View, _: &super::Cover, posting| {
-                Ok(Prepared { posting, openings: openings.clone() })
+                Ok(Prepared { posting, openings: openings.clone(), overdue: false })
             };
             let tried = command.decide(view, posting.now, prepare)?;
             tx.context().touched(Touched::read(None, tried.posting.id));

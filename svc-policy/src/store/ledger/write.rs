@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use caremesh_db::{Batch, Expect, Kind};
-use caremesh_kernel::{LayerId, TermId};
+use caremesh_kernel::{LayerId, PolicyId, TermId};
+use sea_orm::Value;
 use serde::Serialize;
 
 use super::convert;
@@ -47,7 +48,8 @@ pub(crate) fn batch(
 
 /// An account without a row has no version that could be locked, so the policy counts the accounts that it opens. A
 /// posting that opens one raises the count; one that relies on an account's having none asks for the count it read. Of two
-/// that each rely on what the other opens, the second finds the count changed.
+/// that each rely on what the other opens, the second finds the count changed. For the same reason who opens one asks for the
+/// version of the policy it read: cover that has ended since has moved only the accounts that had a row ([`move_on`]).
 fn openings(batch: &mut Batch, cover: &Cover, posting: &Posting, decision: &Decision) {
     let opened = |id| decision.accounts.iter().any(|c| c.read_version == 0 && c.account.id() == id);
     let opens = decision.accounts.iter().any(|change| change.read_version == 0);
@@ -63,6 +65,27 @@ fn openings(batch: &mut Batch, cover: &Cover, posting: &Posting, decision: &Deci
         cover.openings.into(),
     ];
     batch.push("openings", sql, values, Expect::Rows(1));
+    if opens {
+        let sql = "UPDATE policy SET version = version WHERE id = $1 AND version = $2";
+        let values = vec![cover.policy.to_string().into(), cover.version.into()];
+        batch.push("openings", sql, values, Expect::Rows(1));
+    }
+}
+
+/// Cover is about to end: every account of the policy moves on, so that a posting which read the cover before either commits
+/// first, and is seen by what is read after this, or finds its accounts moved. The policy is taken too, for those that open
+/// an account.
+pub(crate) fn move_on(policy: PolicyId) -> Batch {
+    let mut batch = Batch::new();
+    let id: Value = policy.to_string().into();
+    // In the order in which every change takes its rows: the quote, the policy, what hangs on it.
+    let sql = "UPDATE quote SET version = version WHERE id = (SELECT p.quote_id FROM policy p WHERE p.id = $1)";
+    batch.push("quote", sql, vec![id.clone()], Expect::Rows(1));
+    let sql = "UPDATE policy SET version = version WHERE id = $1";
+    batch.push("policy", sql, vec![id.clone()], Expect::Rows(1));
+    let sql = "UPDATE account SET version = version + 1 WHERE term_id IN (SELECT id FROM policy_term WHERE policy_id = $1)";
+    batch.push("account", sql, vec![id], Expect::Any);
+    batch
 }
 
 struct Adder<'b>(&'b mut Batch);

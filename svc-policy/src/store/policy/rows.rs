@@ -23,6 +23,9 @@ pub(crate) struct Row {
     pub(crate) ended_on: Option<Date>,
     /// The day on which time may change it: the worker looks at it then.
     pub(crate) acts_on: Option<Date>,
+    /// When its first unpaid premium is due, while it is in force.
+    #[serde(default)]
+    pub(crate) due_on: Option<Date>,
     pub(crate) version: i64,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
