@@ -11,6 +11,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,12 @@ use crate::{Config, Error, Kind};
 const MAX_LIFETIME: Duration = Duration::from_secs(600);
 /// A connection idle for this long is asked for a sign of life before use; a busy one never is.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
+
+/// A service and its database are often started at the same time, and a busy machine gives a connection late: so long the
+/// first one is asked for again.
+const OPENING: Duration = Duration::from_secs(10);
+/// Pause between two attempts.
+const OPENING_PAUSE: Duration = Duration::from_millis(200);
 
 /// A store: a pool for reading, a pool for writing, and the transactions under way. A cheap clone.
 ///
@@ -77,10 +84,12 @@ impl std::fmt::Debug for Db {
 }
 
 impl Db {
-    /// Opens both pools and proves with one connection each that the database answers. A missing SQLite file is created.
+    /// Opens both pools and proves with one connection each that the database answers, which may take a while to do so. A
+    /// missing SQLite file is created.
     ///
     /// # Errors
-    /// [`Error::Config`] for a wrong value, [`Error::Unreachable`] when the database does not answer.
+    /// [`Error::Config`] for a wrong value; [`Error::Unreachable`] or [`Error::Overloaded`] when the database has not answered
+    /// for ten seconds.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         Self::connect_with(config, Parts::default()).await
     }
@@ -94,8 +103,8 @@ impl Db {
         let kind = config.kind()?;
         // The writer first: it creates the SQLite file and turns its journal to WAL.
         let guard = Guard::new();
-        let write = open(write_options(&config, kind, &guard)).await?;
-        let read = open(read_options(&config, kind)).await?;
+        let write = patiently(&write_options(&config, kind, &guard)).await?;
+        let read = patiently(&read_options(&config, kind)).await?;
         let transactions = TaskTracker::new();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -149,11 +158,25 @@ impl Db {
     }
 }
 
+async fn patiently(options: &ConnectOptions) -> Result<DatabaseConnection, Error> {
+    let until = Instant::now() + OPENING;
+    loop {
+        match Database::connect(options.clone()).await.map_err(Error::from) {
+            Err(Error::Unreachable(_) | Error::Overloaded) if Instant::now() < until => {
+                sleep(OPENING_PAUSE).await;
+            }
+            opened => return opened.map_err(never_opened),
+        }
+    }
+}
+
+/// What the database refuses before there is a connection (a wrong password, no such file) is as good as not there.
+fn never_opened(error: Error) -> Error {
+    if let Error::Refused(source) = error { Error::Unreachable(source) } else { error }
+}
+
 pub(crate) async fn open(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
-    Database::connect(options).await.map_err(|error| match Error::from(error) {
-        Error::Refused(source) => Error::Unreachable(source),
-        other => other,
-    })
+    Database::connect(options).await.map_err(|error| never_opened(error.into()))
 }
 
 fn common(config: &Config, kind: Kind, connections: u32) -> ConnectOptions {

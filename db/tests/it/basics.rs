@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use caremesh_db::{Batch, Config, Error, Expect};
 use caremesh_mesh::Touched;
+use caremesh_testkit::database::DatabaseKind;
+use caremesh_testkit::fault::{Fault, FaultProxy};
 use caremesh_testkit::for_each_database;
 use sea_orm::ConnectionTrait;
 
@@ -195,4 +197,19 @@ for_each_database! { with store;
         let older = db.check_schema::<Migrator>().await.expect_err("missing migration").to_string();
         assert!(older.contains("m20261121_000002_balance"), "{older}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_comes_up_after_its_service_is_waited_for() {
+    let Some(store) = store(DatabaseKind::Postgres).await else { return };
+    let (head, tail) = store.database.url().split_once('@').expect("user@ in the address");
+    let (server, database) = tail.split_once('/').expect("/database in the address");
+    let proxy = FaultProxy::before(server.parse().expect("an address")).await.expect("a proxy");
+    proxy.set(Fault::Cut);
+    let config = Config::new(format!("{head}@{}/{database}", proxy.address()));
+    let opening = tokio::spawn(async move { caremesh_db::Db::connect(config).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!opening.is_finished(), "it is not there yet");
+    proxy.set(Fault::None);
+    opening.await.expect("no panic").expect("it is there now");
 }

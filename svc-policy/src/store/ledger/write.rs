@@ -79,7 +79,8 @@ pub(crate) fn move_on(policy: PolicyId) -> Batch {
     let mut batch = Batch::new();
     let id: Value = policy.to_string().into();
     // In the order in which every change takes its rows: the quote, the policy, what hangs on it.
-    let sql = "UPDATE quote SET version = version WHERE id = (SELECT p.quote_id FROM policy p WHERE p.id = $1)";
+    let sql =
+        "UPDATE quote SET version = version WHERE id = (SELECT p.quote_id FROM policy p WHERE p.id = $1)";
     batch.push("quote", sql, vec![id.clone()], Expect::Rows(1));
     let sql = "UPDATE policy SET version = version WHERE id = $1";
     batch.push("policy", sql, vec![id.clone()], Expect::Rows(1));
