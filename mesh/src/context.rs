@@ -193,8 +193,8 @@ impl CallContext {
         Self::new(CallParts { purpose, ..self.parts() })
     }
 
-    /// The same call in a store that keeps no audit trail: what the call has touched is not taken there, where it could not
-    /// be written down.
+    /// The same call with facts of its own: for work whose facts are to be written down by themselves, or, in a store that
+    /// keeps no audit trail, not taken there.
     #[must_use]
     pub fn apart(&self) -> Self {
         Self::new(CallParts { facts: Facts::default(), ..self.parts() })
