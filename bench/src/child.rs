@@ -37,6 +37,26 @@ impl Process {
         Ok((process, addresses))
     }
 
+    /// Another program, once it has said a line that begins like this.
+    pub(crate) fn saying(command: &mut Command, line: &str) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("no output")?;
+        let process = Self(child);
+        let mut lines = BufReader::new(output).lines();
+        let said = lines.by_ref().find(|said| said.as_ref().is_ok_and(|said| said.starts_with(line)));
+        ensure!(said.is_some(), "{command:?} ended before it said {line:?}");
+        // Whoever writes to a pipe that is closed ends.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(process)
+    }
+
+    /// Ends it as an operator would, and waits until it has ended.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
     /// Another program, which listens at `address` once it is ready.
     pub(crate) fn of(command: &mut Command, address: SocketAddr) -> anyhow::Result<Self> {
         let process = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);

@@ -13,6 +13,7 @@ mod gateway;
 mod ledger;
 mod measure;
 mod replay;
+mod search;
 mod stack;
 mod startup;
 
@@ -31,6 +32,8 @@ enum What {
     Engine(engine::Options),
     /// Hold, capture and eligibility beside pgbench running the same statements.
     Ledger(ledger::Options),
+    /// Medication search at 250,000 products, with recall, beside Meilisearch.
+    Search(search::Options),
     /// `caremesh up` on an existing data folder: time until ready, memory at rest.
     Startup(startup::Options),
     /// Processor time of a call through the mesh's server stack beside a bare tonic server.
@@ -58,6 +61,7 @@ fn run(what: &What) -> anyhow::Result<()> {
     match what {
         What::Engine(options) => engine::run(options),
         What::Ledger(options) => ledger::run(options),
+        What::Search(options) => search::run(options),
         What::Startup(options) => startup::run(options),
         What::Stack(options) => stack::run(options),
         What::StackServer(options) => stack::serve(options),
@@ -69,7 +73,7 @@ fn run(what: &What) -> anyhow::Result<()> {
 
 /// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
 fn all() -> anyhow::Result<()> {
-    for name in ["engine", "stack", "gateway", "ledger", "startup", "build"] {
+    for name in ["engine", "stack", "gateway", "ledger", "search", "startup", "build"] {
         println!("\n# {name}");
         let arguments = Arguments::parse_from(["caremesh-bench", name]);
         if let Some(Err(error)) = arguments.what.as_ref().map(run) {
