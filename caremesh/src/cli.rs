@@ -96,6 +96,8 @@ pub enum Component {
 pub enum Imported {
     /// A CSV file of medicines: our own columns, or those of the A-Z Medicine Dataset of India.
     Medications,
+    /// A CSV file of reference data for safety checks, told by its header: interactions, classes, names, allergies, ages.
+    Reference,
 }
 
 /// What `verify` can recompute.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Imported, Keys, Settings};
+use crate::cli::{Cli, Command, Keys, Settings};
 use crate::config::{Sources, process_environment};
 use crate::exit::{Failure, OrFail};
 use crate::{admin, import, keys, serve, token, up};
@@ -22,8 +22,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(settings) => up::run(&data_of(&settings), &sources(&settings)?),
         Command::Serve { component, settings } => serve::run(component, &sources(&settings)?),
         Command::Migrate(settings) => admin::migrate(settings.data.as_deref(), &sources(&settings)?),
-        Command::Import { what: Imported::Medications, file, settings } => {
-            import::medications(&file, settings.data.as_deref(), &sources(&settings)?)
+        Command::Import { what, file, settings } => {
+            import::run(what, &file, settings.data.as_deref(), &sources(&settings)?)
         }
         Command::Keys { what } => on_keys(what),
         Command::Verify { what, settings } => {

@@ -1,29 +1,56 @@
 //! `caremesh import`: files into a service's store, with progress and a word on every row that was skipped.
 //! Must not know formats.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use caremesh_svc_pharmacy as pharmacy;
 use caremesh_svc_pharmacy::import::{Progress, Report};
 
 use crate::admin::{block_on, pharmacy_config};
+use crate::cli::Imported;
 use crate::config::Sources;
 use crate::exit::{Failure, OrFail};
 use crate::terminal;
 
-/// Reads a file of medicines into the catalogue of svc-pharmacy.
+/// Reads a file into the store of svc-pharmacy.
 ///
 /// # Errors
 /// When a setting is wrong, the file is none of the known formats, or the database does not answer.
-pub fn medications(file: &Path, root: Option<&Path>, sources: &Sources) -> Result<(), Failure> {
+pub fn run(what: Imported, file: &Path, root: Option<&Path>, sources: &Sources) -> Result<(), Failure> {
     let config = pharmacy_config(root, sources)?;
+    match what {
+        Imported::Medications => medications(&config, file),
+        Imported::Reference => reference(&config, file),
+    }
+}
+
+/// Interactions, classes, names, allergies and ages, for safety checks.
+fn reference(config: &pharmacy::Config, file: &Path) -> Result<(), Failure> {
+    let opened = BufReader::new(File::open(file).or_environment()?);
+    block_on(async {
+        let bar = terminal::progress(0, "importing reference data, rows");
+        let report = pharmacy::import_reference(config, opened, |at| bar.set_position(at.rows)).await;
+        bar.finish_and_clear();
+        let report = report.or_environment()?;
+        for (line, why) in &report.reasons {
+            terminal::say(&format!("line {line}: skipped: {why}"));
+        }
+        let (rows, facts, skipped) = (report.rows, report.facts, report.skipped);
+        terminal::say(&format!("{rows} rows: {facts} facts, {skipped} rows skipped."));
+        Ok(())
+    })
+}
+
+fn medications(config: &pharmacy::Config, file: &Path) -> Result<(), Failure> {
     block_on(async {
         let bar = terminal::progress(0, "importing medicines, bytes");
         let mut show = |at: &Progress| {
             bar.set_length(at.of_bytes);
             bar.set_position(at.bytes);
         };
-        let report = pharmacy::import_medications(&config, file, None, &mut show).await;
+        let report = pharmacy::import_medications(config, file, None, &mut show).await;
         bar.finish_and_clear();
         tell(&report.or_environment()?);
         Ok(())

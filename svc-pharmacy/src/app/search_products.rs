@@ -1,8 +1,9 @@
 //! SearchProducts: the index finds keys, the catalogue gives what is shown. Price and stock never come from the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use caremesh_kernel::{BranchId, ProductId};
+use caremesh_kernel::{BranchId, ProductId, Uuid};
 use caremesh_mesh::CallContext;
 use caremesh_mesh::page::Page;
 use serde::{Deserialize, Serialize};
@@ -76,38 +77,32 @@ pub async fn run(
     if input.query.chars().any(char::is_control) {
         return Err(Error::Field { field: "query".to_owned(), rule: "string.no_control_characters" });
     }
-    let results = app.search.find(asked(&input)).await?;
+    let only = match input.branch {
+        Some(branch) => Some(Arc::new(stocked(app, context, branch).await?)),
+        None => None,
+    };
+    let results = app.search.find(Asked { only, ..asked(&input) }).await?;
     let shown = page.after.map_or(0, |cursor| cursor.shown);
-    let mut keys: Vec<ProductId> = results.keys.iter().map(|key| ProductId::from_uuid(*key)).collect();
-    if let Some(branch) = input.branch {
-        keep_stocked(app, context, branch, &mut keys).await?;
-    }
     let size = page.size as usize;
-    let of_page: Vec<ProductId> = keys.iter().copied().skip(shown).take(size).collect();
+    let of_page = results.keys.iter().skip(shown).take(size).map(|key| ProductId::from_uuid(*key));
+    let of_page: Vec<ProductId> = of_page.collect();
     let hits = read(app, context, &results, &of_page).await?;
     let end = shown.saturating_add(size);
     Ok(Output {
         hits,
         total: results.total,
         corrections: results.corrections(),
-        next: (end < keys.len()).then_some(Cursor { shown: end }),
+        next: (end < results.keys.len()).then_some(Cursor { shown: end }),
         facets: results.facets,
     })
 }
 
-/// Keeps what the branch has in stock now: the index does not know, because stock changes by the second.
-async fn keep_stocked(
-    app: &App,
-    context: &CallContext,
-    branch: BranchId,
-    keys: &mut Vec<ProductId>,
-) -> Result<(), Error> {
+/// What the branch has in stock now: the index does not know, because stock changes by the second.
+async fn stocked(app: &App, context: &CallContext, branch: BranchId) -> Result<HashSet<Uuid>, Error> {
     let reader = app.db.read(context);
     let found = branch::find(&reader, branch).await?.ok_or(Error::NotFound)?;
     let today = found.today(app.clock.now());
-    let stocked = product::in_stock(&reader, branch, today, keys).await?;
-    keys.retain(|key| stocked.contains(&key.to_string()));
-    Ok(())
+    Ok(product::in_stock(&reader, branch, today).await?)
 }
 
 fn asked(input: &Input) -> Asked {
@@ -121,7 +116,7 @@ fn asked(input: &Input) -> Asked {
     if !input.classes.is_empty() {
         filters.push((Facet::Class, input.classes.iter().map(|class| class.word().to_owned()).collect()));
     }
-    Asked { text: input.query.clone(), filters, counting: input.with_facets }
+    Asked { text: input.query.clone(), filters, only: None, counting: input.with_facets }
 }
 
 /// The products of a page in its order; one that is gone from the catalogue is left out.

@@ -1,7 +1,8 @@
 //! The port behind which an index engine stands: documents of terms go in with a version each, keys come out in order. It
 //! knows no product, no price and no query text; two engines implement it and pass one suite of tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use caremesh_kernel::Uuid;
@@ -87,6 +88,8 @@ pub struct Query {
     pub(crate) slots: Vec<Slot>,
     /// Allowed values; a facet that is not here is free.
     pub(crate) filters: Vec<(Facet, Vec<String>)>,
+    /// Only these documents; none: all.
+    pub(crate) only: Option<Arc<HashSet<Uuid>>>,
     /// Whether to count facets.
     pub(crate) counting: bool,
     /// Keys at most, of each choice of the pivot.

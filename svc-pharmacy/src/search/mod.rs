@@ -29,7 +29,7 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -62,6 +62,8 @@ pub struct Asked {
     pub text: String,
     /// Allowed values; a facet that is not here is free.
     pub filters: Vec<(Facet, Vec<String>)>,
+    /// Only these products; none: all.
+    pub only: Option<Arc<HashSet<Uuid>>>,
     /// Whether to count facets.
     pub counting: bool,
 }
@@ -185,14 +187,15 @@ impl Search {
     /// [`IndexError`] of the engine.
     pub async fn find(self: &Arc<Self>, asked: Asked) -> Result<Results, IndexError> {
         let this = Arc::clone(self);
-        let text = asked.text;
+        let text = asked.text.clone();
         // Correction looks at every word of the catalogue: not on a thread that serves others.
         let understood =
             tokio::task::spawn_blocking(move || this.knowledge.understand(&this.words.load(), &text));
         let understood =
             understood.await.map_err(|_| IndexError::Failed("the query was cut off".to_owned()))?;
         let slots = understood.slots.clone();
-        let query = Query { slots, filters: asked.filters, counting: asked.counting, limit: MOST_RESULTS };
+        let Asked { filters, only, counting, .. } = asked;
+        let query = Query { slots, filters, only, counting, limit: MOST_RESULTS };
         let found = self.index.search(query).await?;
         let keys = rank::order(&found.hits, MOST_RESULTS);
         Ok(Results { keys, total: found.total, facets: found.facets, understood })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use caremesh_db::{Batch, Expect, Kind, Reader, Tx};
-use caremesh_kernel::{BranchId, Currency, Date, Money, ProductBatchId, ProductId, Timestamp};
+use caremesh_kernel::{BranchId, Currency, Date, Money, ProductBatchId, ProductId, Timestamp, Uuid};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::Serialize;
 
@@ -163,21 +163,18 @@ pub(crate) async fn alternatives(
         .await
 }
 
-/// Those of `wanted` that a branch has free on a day: on hand, not reserved, not recalled, not expired.
-pub(crate) async fn in_stock(
-    reader: &Reader,
-    branch: BranchId,
-    today: Date,
-    wanted: &[ProductId],
-) -> Result<HashSet<String>, Error> {
-    let sql = format!(
-        "SELECT DISTINCT product_id FROM stock_lot WHERE branch_id = $2 AND recalled = 0 AND on_hand > reserved \
-         AND expires_on > $3 AND product_id IN (SELECT w.id FROM {})",
-        list(reader.kind(), "$1", "w", ID)
-    );
-    let values = vec![ids(wanted), branch.to_string().into(), today.to_string().into()];
-    let rows = reader.query_all_raw(statement(reader, &sql, values)).await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+/// The products that a branch has free on a day: on hand, not reserved, not recalled, not expired.
+pub(crate) async fn in_stock(reader: &Reader, branch: BranchId, today: Date) -> Result<HashSet<Uuid>, Error> {
+    let sql = "SELECT DISTINCT product_id FROM stock_lot WHERE branch_id = $1 AND recalled = 0 AND on_hand > reserved \
+               AND expires_on > $2";
+    let values = vec![branch.to_string().into(), today.to_string().into()];
+    let rows = reader.query_all_raw(statement(reader, sql, values)).await?;
+    let id = |row: &QueryResult| {
+        let id: ProductId =
+            row.try_get_by_index::<String>(0)?.parse().map_err(|_| Error::Corrupt("stock_lot.product_id"))?;
+        Ok(id.uuid())
+    };
+    rows.iter().map(id).collect()
 }
 
 /// The rows that a batch wrote last.

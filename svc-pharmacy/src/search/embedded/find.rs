@@ -128,7 +128,8 @@ impl<'q> Finder<'q> {
         let mut values: [HashMap<u64, u64>; Facet::ALL.len()] = Default::default();
         let alive = segment.alive_bitset();
         for doc in candidates.iter().copied() {
-            if alive.is_some_and(|alive| alive.is_deleted(doc)) || !columns.allow(doc) {
+            let gone = alive.is_some_and(|alive| alive.is_deleted(doc));
+            if gone || !columns.allow(doc) || !self.is_wanted(columns, doc) {
                 continue;
             }
             self.total += 1;
@@ -141,6 +142,12 @@ impl<'q> Finder<'q> {
             columns.name(place, values, &mut self.counts[place])?;
         }
         Ok(())
+    }
+
+    fn is_wanted(&self, columns: &Columns, doc: DocId) -> bool {
+        let Some(only) = &self.query.only else { return true };
+        let (high, low) = columns.key(doc);
+        only.contains(&Uuid::from_u64_pair(high, low))
     }
 
     fn rank(&mut self, doc: DocId, columns: &Columns, marks: &[(usize, Vec<u32>)]) {
@@ -163,7 +170,7 @@ impl<'q> Finder<'q> {
         if full && best.peek().is_some_and(|worst| (worst.0, worst.1) < (cost, rank)) {
             return;
         }
-        let (high, low) = (columns.high.first(doc).unwrap_or(0), columns.low.first(doc).unwrap_or(0));
+        let (high, low) = columns.key(doc);
         best.push((cost, rank, high, low));
         if full {
             best.pop();
@@ -264,6 +271,10 @@ impl Columns {
         }
         let (high, low) = (number(fields.key_high)?, number(fields.key_low)?);
         Ok(Self { high, low, rank: number(fields.rank)?, facets, allowed })
+    }
+
+    fn key(&self, doc: DocId) -> (u64, u64) {
+        (self.high.first(doc).unwrap_or(0), self.low.first(doc).unwrap_or(0))
     }
 
     fn ordinal(&self, place: usize, doc: DocId) -> Option<u64> {

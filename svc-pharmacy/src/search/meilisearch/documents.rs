@@ -11,7 +11,7 @@ use super::super::index::{Document, Facet, Query};
 use super::super::understand::{Choice, Reach, Slot};
 
 /// Version of documents and settings: an index of another one is built anew.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Keys at most of one search: what a search reaches.
 const MOST_HITS: usize = 200;
 /// After this the engine gives what it has found so far.
@@ -71,7 +71,7 @@ pub(super) struct Key {
 
 /// Settings as code. They are set on an empty index, whole: a part alone would reset others.
 pub(super) fn settings() -> Settings {
-    let facets = Facet::ALL.map(Facet::name);
+    let facets = Facet::ALL.map(Facet::name).into_iter().chain(["id"]);
     let typos = TypoToleranceSettings {
         enabled: Some(false),
         disable_on_attributes: Some(vec!["strength".to_owned()]),
@@ -130,7 +130,11 @@ pub(super) fn filter(query: &Query) -> Option<String> {
     let one = |(facet, values): &(Facet, Vec<String>)| {
         format!("{} IN [{}]", facet.name(), values.iter().map(quoted).collect::<Vec<_>>().join(", "))
     };
-    let parts: Vec<String> = query.filters.iter().map(one).collect();
+    let mut parts: Vec<String> = query.filters.iter().map(one).collect();
+    if let Some(only) = &query.only {
+        let ids: Vec<String> = only.iter().map(|key| format!("\"{}\"", key.simple())).collect();
+        parts.push(format!("id IN [{}]", ids.join(", ")));
+    }
     (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 

@@ -49,7 +49,7 @@ async fn filters_narrow_even_where_a_value_is_a_word_of_the_filter_language() {
         let search = search_over(engine, SHELF).await;
         let only = async |facet, value: &str| {
             let filters = vec![(facet, vec![value.to_owned()])];
-            let asked = Asked { text: "paracetamol".to_owned(), filters, counting: false };
+            let asked = Asked { text: "paracetamol".to_owned(), filters, ..Asked::default() };
             search.find(asked).await.expect("an answer").keys.len()
         };
         assert_eq!(only(Facet::Country, "IN").await, 2);
@@ -59,6 +59,29 @@ async fn filters_narrow_even_where_a_value_is_a_word_of_the_filter_language() {
         for odd in ["\" OR 1 = 1", "IN] OR country_code IN [NG", "\\", "x\"]", "NOT", "🩺"] {
             assert_eq!(only(Facet::Form, odd).await, 0, "{odd}");
         }
+    }
+}
+
+/// More products than a search reaches, of which the last few are wanted: what is in stock at a branch.
+#[tokio::test]
+async fn a_search_among_some_finds_them_however_many_others_match_better() {
+    let mut lines = vec!["Crocin | Paracetamol | 500mg | Tablet".to_owned(); 600];
+    lines
+        .extend((0..3).map(|_| "Crocin Paediatric Cold Relief | Paracetamol | 120mg/5ml | Syrup".to_owned()));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    for engine in engines() {
+        let search = search_over(engine, &lines).await;
+        for text in ["crocin", "croc", "crosin "] {
+            let only = Some(Arc::new((600..603).map(of_number).collect()));
+            let asked = Asked { text: text.to_owned(), only, counting: true, ..Asked::default() };
+            let results = search.find(asked).await.expect("an answer");
+            let mut keys = results.keys.clone();
+            keys.sort_unstable();
+            assert_eq!(keys, [600, 601, 602].map(of_number), "{text}");
+            assert_eq!(results.facets[1].1, [("syrup".to_owned(), 3)], "facets are of what is wanted");
+        }
+        let asked = Asked { text: "crocin".to_owned(), only: Some(Arc::default()), ..Asked::default() };
+        assert!(search.find(asked).await.expect("an answer").keys.is_empty(), "nothing is in stock");
     }
 }
 
