@@ -12,6 +12,7 @@ mod engine;
 mod gateway;
 mod ledger;
 mod measure;
+mod order;
 mod replay;
 mod search;
 mod stack;
@@ -32,6 +33,8 @@ enum What {
     Engine(engine::Options),
     /// Hold, capture and eligibility beside pgbench running the same statements.
     Ledger(ledger::Options),
+    /// The quote of an order, with its calls to svc-policy, beside pgbench running the same statements.
+    Order(order::Options),
     /// Medication search at 250,000 products, with recall, beside Meilisearch.
     Search(search::Options),
     /// `caremesh up` on an existing data folder: time until ready, memory at rest.
@@ -61,6 +64,7 @@ fn run(what: &What) -> anyhow::Result<()> {
     match what {
         What::Engine(options) => engine::run(options),
         What::Ledger(options) => ledger::run(options),
+        What::Order(options) => order::run(options),
         What::Search(options) => search::run(options),
         What::Startup(options) => startup::run(options),
         What::Stack(options) => stack::run(options),
@@ -73,7 +77,7 @@ fn run(what: &What) -> anyhow::Result<()> {
 
 /// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
 fn all() -> anyhow::Result<()> {
-    for name in ["engine", "stack", "gateway", "ledger", "search", "startup", "build"] {
+    for name in ["engine", "stack", "gateway", "ledger", "order", "search", "startup", "build"] {
         println!("\n# {name}");
         let arguments = Arguments::parse_from(["caremesh-bench", name]);
         if let Some(Err(error)) = arguments.what.as_ref().map(run) {

@@ -23,7 +23,7 @@ impl Database {
     pub(crate) fn start() -> anyhow::Result<Self> {
         let cluster = Cluster::start(Durability::Full)?.context("PostgreSQL is not installed")?;
         let database = Self { cluster };
-        database.sql("ALTER SYSTEM SET log_line_prefix = '%p|'")?;
+        database.sql("ALTER SYSTEM SET log_line_prefix = '%p %d|'")?;
         database.sql("SELECT pg_reload_conf()")?;
         Ok(database)
     }

@@ -1,8 +1,8 @@
 //! Hold and capture, and eligibility, on PostgreSQL with fsync on: through gRPC, TLS and the whole stack, audit
 //! and idempotency included, beside pgbench running the very statements and commits of the same work.
 
-mod database;
-mod world;
+pub(crate) mod database;
+pub(crate) mod world;
 
 use std::path::PathBuf;
 
@@ -270,7 +270,7 @@ async fn recording<'a>(database: &Database, around: &'a Surroundings) -> anyhow:
 }
 
 /// The transactions that contain a statement with `mark`, whole, in the order of their commits.
-fn transactions_with(statements: &[Logged], mark: &str) -> Vec<Logged> {
+pub(crate) fn transactions_with(statements: &[Logged], mark: &str) -> Vec<Logged> {
     let mut open: std::collections::HashMap<u32, Vec<Logged>> = std::collections::HashMap::new();
     let mut kept = Vec::new();
     for logged in statements {
@@ -287,7 +287,7 @@ fn transactions_with(statements: &[Logged], mark: &str) -> Vec<Logged> {
 }
 
 /// Selects that ran at least once for each of `calls` calls, outside transactions.
-fn repeated_reads(statements: &[Logged], calls: usize) -> Vec<Logged> {
+pub(crate) fn repeated_reads(statements: &[Logged], calls: usize) -> Vec<Logged> {
     let is_read = |logged: &&Logged| logged.sql.starts_with("SELECT") || logged.sql.starts_with("WITH");
     let reads: Vec<&Logged> =
         statements.iter().filter(is_read).filter(|logged| !writes(&logged.sql)).collect();

@@ -28,14 +28,14 @@ const SPENDER: &str = "svc-claims";
 
 /// Certificates, tokens and key files, the same for every start of the service.
 pub(crate) struct Surroundings {
-    mesh: TestMesh,
+    pub(crate) mesh: TestMesh,
     folder: tempfile::TempDir,
 }
 
 /// A service that runs until it is stopped.
 pub(crate) struct World<'a> {
     around: &'a Surroundings,
-    server: Server,
+    pub(crate) server: Server,
     life: Lifecycle,
     service: Service,
 }
@@ -112,6 +112,13 @@ impl World<'_> {
 
     /// A person with a policy that is paid and in force; gives the member's id.
     pub(crate) async fn family(&self) -> anyhow::Result<String> {
+        let (_, member) = self.insured().await?;
+        Ok(member.member_id)
+    }
+
+    /// A person with a policy that is paid and in force, and that person as its member.
+    pub(crate) async fn insured(&self) -> anyhow::Result<(TestPerson, api::Member)> {
+        let holder = TestPerson::new(&request_id(), &["member"]);
         let insurer = Insurer { mesh: &self.around.mesh, server: &self.server };
         let wanted = Wanted {
             plan: "NG-FAMILY-FLOATER",
@@ -120,8 +127,9 @@ impl World<'_> {
             holder: (1990, 5, 17),
             others: &[],
         };
-        let policy = insurer.buy(&TestPerson::new(&request_id(), &["member"]), &wanted).await?;
-        Ok(policy.members.first().context("a member")?.member_id.clone())
+        let policy = insurer.buy(&holder, &wanted).await?;
+        let member = policy.members.into_iter().next().context("a member")?;
+        Ok((holder.with_record(member.person_id.parse()?), member))
     }
 }
 

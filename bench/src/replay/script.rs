@@ -38,6 +38,7 @@ mod tests {
     fn logged(sql: &str, parameters: &[&str]) -> Logged {
         Logged {
             process: 1,
+            database: "one".into(),
             sql: sql.into(),
             parameters: parameters.iter().map(|p| (*p).to_owned()).collect(),
         }

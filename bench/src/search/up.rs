@@ -34,10 +34,8 @@ const LISTENERS: [&str; 7] = [
     "issuer.listen",
 ];
 /// Rates that no load here comes near.
-const LIMITLESS: [&str; 2] = [
-    r#"gateway.limits.address_rate={per_second=1000000,burst=1000000}"#,
-    r#"gateway.limits.principal_rate={per_second=1000000,burst=1000000}"#,
-];
+const LIMITLESS: [&str; 2] =
+    ["gateway.limits.address_rate.per_second=1000000", "gateway.limits.address_rate.burst=1000000"];
 
 /// A running `caremesh up`.
 pub(crate) struct Up {
@@ -76,8 +74,8 @@ impl Up {
             command.args(["--set", rate]);
         }
         if let Some(engine) = engine {
-            let search = format!(r#"pharmacy.search={{engine="meilisearch",url="http://{engine}"}}"#);
-            command.args(["--set", &search]);
+            command.args(["--set", "pharmacy.search.engine=meilisearch"]);
+            command.args(["--set", &format!("pharmacy.search.url=http://{engine}")]);
         }
         let process = Process::saying(&mut command, "Caremesh is ready")?;
         let channel = edge_client::channel(port, &data.join("tls/local-ca.pem"))?;

@@ -82,7 +82,9 @@ pub(crate) fn policy(sources: &Sources, folder: &DataFolder) -> Result<caremesh_
 /// Names the setting and the rule it breaks.
 pub(crate) fn pharmacy(sources: &Sources, folder: &DataFolder) -> Result<caremesh_svc_pharmacy::Config> {
     let mut defaults = with_stores(components::pharmacy_defaults(), folder, "pharmacy");
-    defaults["search"] = json!({ "engine": "embedded", "folder": folder.service("pharmacy-index") });
+    if !sources.sets("pharmacy.search") {
+        defaults["search"] = json!({ "engine": "embedded", "folder": folder.service("pharmacy-index") });
+    }
     // Where svc-policy really is turns out when it has started.
     defaults["policy_address"] = json!("https://127.0.0.1:50051");
     sources.component("pharmacy", &defaults)

@@ -15,8 +15,6 @@ const TABLE: &str = include_str!("data/edit_costs.csv");
 const UNSEEN: u16 = 1_050;
 /// An edit of a first letter is rarer than the same edit later.
 const FIRST: u32 = 120;
-/// Each edit after the first.
-const ANOTHER: u32 = 0;
 /// A name that is not finished yet,
 const OPEN: u32 = 150;
 /// and each letter that is missing of it.
@@ -59,12 +57,80 @@ impl Letters {
         (length > 0).then_some(Self { codes, length })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.length
+    /// Its letters, a number each.
+    pub(crate) fn codes(&self) -> &[u8] {
+        &self.codes[..self.length]
     }
 }
 
-fn code(c: char) -> u8 {
+/// Cost and edits of a way from one text to another.
+type Way = (u32, u32);
+type Row = [Way; LONGEST + 1];
+
+/// Compares one typed word with one meant word after the other; what two meant words begin with alike is compared once.
+pub(crate) struct Aligner<'t> {
+    channel: &'t Channel,
+    typed: &'t [u8],
+    most: u32,
+    rows: Box<[Row; LONGEST + 1]>,
+    /// Letters of the last meant word whose rows are there.
+    done: usize,
+}
+
+impl<'t> Aligner<'t> {
+    /// For a word that may be at most so many edits away from what was meant.
+    pub(crate) fn new(channel: &'t Channel, typed: &'t [u8], most: u32) -> Self {
+        let mut all =
+            Self { channel, typed, most, rows: Box::new([[(FAR, FAR); LONGEST + 1]; LONGEST + 1]), done: 0 };
+        all.fill(&[]);
+        all
+    }
+
+    /// Only so many letters of the last meant word are letters of the next one.
+    pub(crate) fn keep(&mut self, shared: usize) {
+        self.done = self.done.min(shared);
+    }
+
+    /// What it costs to type what was typed when `meant` is meant; None if more edits than allowed would do it. With `prefix`
+    /// the person may not have finished: what is missing at the end costs little.
+    pub(crate) fn cost(&mut self, meant: &[u8], prefix: bool) -> Option<u32> {
+        let columns = self.typed.len();
+        let last = meant.len().min(columns + self.most as usize);
+        for i in self.done + 1..=last {
+            self.fill(&meant[..i]);
+        }
+        self.done = self.done.max(last);
+        let mut best = if last == meant.len() { self.rows[last][columns] } else { (FAR, FAR) };
+        for i in columns.saturating_sub(1)..=last.min(meant.len().saturating_sub(1)) {
+            let way = self.rows[i][columns];
+            if prefix && way.1 <= self.most {
+                let missing = u32::try_from(meant.len() - i).unwrap_or(FAR);
+                let open = (way.0 + OPEN + OPEN_LETTER * missing, way.1);
+                best = if best.1 > self.most { open } else { best.min(open) };
+            }
+        }
+        (best.1 <= self.most).then_some(best.0)
+    }
+
+    /// The row of a beginning of what was meant. Cells further from the diagonal than edits allow stay far.
+    fn fill(&mut self, meant: &[u8]) {
+        let i = meant.len();
+        let reach = self.most as usize;
+        let mut row = [(FAR, FAR); LONGEST + 1];
+        for j in i.saturating_sub(reach)..=self.typed.len().min(i + reach) {
+            row[j] = if i == 0 && j == 0 {
+                (0, 0)
+            } else {
+                let rows = [&self.rows[i.saturating_sub(2)], &self.rows[i.saturating_sub(1)], &row];
+                self.channel.step(meant, self.typed, (i, j), rows)
+            };
+        }
+        self.rows[i] = row;
+    }
+}
+
+/// The number of a letter; whatever is none has one number in common.
+pub(crate) fn code(c: char) -> u8 {
     u8::try_from(c).ok().filter(u8::is_ascii_lowercase).map_or(OTHER, |c| c - b'a')
 }
 
@@ -90,69 +156,28 @@ impl Channel {
         }
     }
 
-    /// What it costs to type `typed` when `meant` is meant, and whether no more than `most` edits do it.
-    /// With `prefix` the person may not have finished: what is missing at the end costs little.
-    pub(crate) fn cost(&self, meant: &Letters, typed: &Letters, most: u32, prefix: bool) -> Option<u32> {
-        let (rows, columns) = (meant.length, typed.length);
-        let mut before = [(FAR, FAR); LONGEST + 1];
-        let mut last = [(FAR, FAR); LONGEST + 1];
-        let mut row = [(FAR, FAR); LONGEST + 1];
-        let mut best = (FAR, FAR);
-        for i in 0..=rows {
-            let mut least = FAR;
-            for j in 0..=columns {
-                row[j] = if i == 0 && j == 0 {
-                    (0, 0)
-                } else {
-                    self.step(meant, typed, i, j, [&before, &last, &row])
-                };
-                least = least.min(row[j].1);
-            }
-            if prefix && i < rows && i + 1 >= columns {
-                let missing = u32::try_from(rows - i).unwrap_or(FAR);
-                best = best.min((row[columns].0 + OPEN + OPEN_LETTER * missing, row[columns].1));
-            }
-            if least > most {
-                return (best.1 <= most).then_some(best.0 + ANOTHER * best.1.saturating_sub(1));
-            }
-            before = last;
-            last = row;
-        }
-        let whole = last[columns];
-        let best = [best, whole].into_iter().filter(|found| found.1 <= most).min()?;
-        Some(best.0 + ANOTHER * best.1.saturating_sub(1))
-    }
-
-    /// The cheapest way to the cell of row `i` and column `j`: cost and edits.
-    fn step(
-        &self,
-        meant: &Letters,
-        typed: &Letters,
-        i: usize,
-        j: usize,
-        rows: [&[(u32, u32); LONGEST + 1]; 3],
-    ) -> (u32, u32) {
+    /// The cheapest way to the cell of row `i` and column `j`, for the letters of what was meant and of what was typed.
+    fn step(&self, meant: &[u8], typed: &[u8], (i, j): (usize, usize), rows: [&Row; 3]) -> Way {
         let [before, last, row] = rows;
         let first = |place: usize| if place == 1 { FIRST } else { 0 };
         let mut best = (FAR, FAR);
-        let mut offer =
-            |from: (u32, u32), cost: u32, edits: u32| best = best.min((from.0 + cost, from.1 + edits));
+        let mut offer = |from: Way, cost: u32, edits: u32| best = best.min((from.0 + cost, from.1 + edits));
         if i > 0 && j > 0 {
-            let (m, t) = (meant.codes[i - 1], typed.codes[j - 1]);
+            let (m, t) = (meant[i - 1], typed[j - 1]);
             let cost = if m == t { 0 } else { pair(&self.substitute, m, t) + first(i) };
             offer(last[j - 1], cost, u32::from(m != t));
         }
         if i > 0 {
-            let cost = self.delete.get(usize::from(meant.codes[i - 1])).copied().unwrap_or(UNSEEN);
+            let cost = self.delete.get(usize::from(meant[i - 1])).copied().unwrap_or(UNSEEN);
             offer(last[j], u32::from(cost) + first(i), 1);
         }
         if j > 0 {
-            let after = if i > 0 { meant.codes[i - 1] } else { OTHER };
-            offer(row[j - 1], pair(&self.insert, typed.codes[j - 1], after), 1);
+            let after = if i > 0 { meant[i - 1] } else { OTHER };
+            offer(row[j - 1], pair(&self.insert, typed[j - 1], after), 1);
         }
         if i > 1 && j > 1 {
-            let (m, n) = (meant.codes[i - 2], meant.codes[i - 1]);
-            if m == typed.codes[j - 1] && n == typed.codes[j - 2] && m != n {
+            let (m, n) = (meant[i - 2], meant[i - 1]);
+            if m == typed[j - 1] && n == typed[j - 2] && m != n {
                 offer(before[j - 2], pair(&self.transpose, m, n) + first(i - 1), 1);
             }
         }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `text.rs` | words, numbers and strengths of a text |
 //! | `document.rs` | what a product is found by |
-//! | `channel.rs`, `vocabulary.rs` | which word a misspelling may mean |
+//! | `vocabulary.rs`, `nearby.rs`, `channel.rs` | which word a misspelling may mean: the words, those near, what each costs |
 //! | `synonyms.rs`, `look_alike.rs` | names of one substance; names that are taken for each other |
 //! | `understand.rs` | what a query means, for any engine |
 //! | `index.rs` | the port behind which an engine stands |
@@ -20,6 +20,7 @@ mod explain;
 pub mod index;
 mod look_alike;
 pub mod meilisearch;
+mod nearby;
 mod rank;
 mod synonyms;
 mod text;

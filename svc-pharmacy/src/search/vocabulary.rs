@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::channel::{Channel, LONGEST, Letters};
+use super::channel::{Aligner, Channel, LONGEST, Letters, code};
+use super::nearby::{Near, Walk};
 
 /// A word that may have been meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +22,19 @@ pub(crate) struct Candidate {
 pub(crate) struct Vocabulary {
     text: String,
     words: Vec<Word>,
-    /// Places of words of each length, by length in bytes.
-    lengths: Vec<Vec<u32>>,
+    /// The letters of all words as numbers, one word after the other.
+    codes: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
 struct Word {
     start: u32,
     length: u8,
-    /// Which letters it has.
-    signature: u32,
+    /// Where its letters begin, and how many they are.
+    codes: u32,
+    letters: u8,
+    /// Letters that it begins with like the word before it.
+    shared: u8,
     products: u32,
 }
 
@@ -64,14 +68,20 @@ impl Vocabulary {
         let (Ok(start), Ok(length)) = (u32::try_from(self.text.len()), u8::try_from(word.len())) else {
             return;
         };
-        let place = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        let Ok(codes) = u32::try_from(self.codes.len()) else { return };
         self.text.push_str(word);
-        self.words.push(Word { start, length, signature: signature(word), products });
-        let length = usize::from(length);
-        if self.lengths.len() <= length {
-            self.lengths.resize_with(length + 1, Vec::new);
-        }
-        self.lengths[length].push(place);
+        self.codes.extend(word.chars().map(code));
+        let own = &self.codes[codes as usize..];
+        let (letters, shared) =
+            (own.len(), self.words.last().map_or(0, |last| alike(self.codes_of(last), own)));
+        let narrow = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        let (letters, shared) = (narrow(letters), narrow(shared));
+        self.words.push(Word { start, length, codes, letters, shared, products });
+    }
+
+    fn codes_of(&self, word: &Word) -> &[u8] {
+        let start = word.codes as usize;
+        &self.codes[start..start + usize::from(word.letters)]
     }
 
     fn text_of(&self, word: &Word) -> &str {
@@ -112,31 +122,31 @@ impl Vocabulary {
         limit: usize,
     ) -> Vec<Candidate> {
         let Some(letters) = Letters::of(typed) else { return Vec::new() };
-        let most = most_edits(letters.len());
+        let asked = letters.codes();
+        let most = most_edits(asked.len());
         if most == 0 || typed.bytes().any(|byte| byte.is_ascii_digit()) {
             return Vec::new();
         }
-        let slack = most as usize;
-        let longest = if prefix { letters.len() + slack + 6 } else { letters.len() + slack };
-        let asked = signature(typed);
+        let longest = asked.len() + usize::from(most) + if prefix { UNFINISHED } else { 0 };
+        let longest = longest.min(LONGEST);
+        let (mut walk, mut aligner) = (Walk::new(asked, most), Aligner::new(channel, asked, most.into()));
         let mut found = Vec::new();
-        for length in letters.len().saturating_sub(slack).max(2)..=longest.min(LONGEST) {
-            let Some(places) = self.lengths.get(length) else { break };
-            for place in places {
-                let word = &self.words[*place as usize];
-                let unfinished = prefix && length > letters.len() + slack;
-                let missing = if unfinished { 0 } else { (word.signature & !asked).count_ones() };
-                if missing > most || (asked & !word.signature).count_ones() > most {
-                    continue;
-                }
-                let text = self.text_of(word);
-                if text == typed {
-                    continue;
-                }
-                let Some(meant) = Letters::of(text) else { continue };
-                if let Some(cost) = channel.cost(&meant, &letters, most, prefix) {
-                    found.push((cost + rarity(word.products), *place));
-                }
+        for (place, word) in self.words.iter().enumerate() {
+            let shared = usize::from(word.shared);
+            aligner.keep(shared);
+            let own = self.codes_of(word);
+            // Of a word that is too long its beginning keeps the walk in step.
+            let near = walk.next(&own[..own.len().min(LONGEST)], shared);
+            let wanted = match near {
+                Near::Not => false,
+                Near::Whole => own.len() > 1,
+                Near::Begun => prefix,
+            };
+            if !wanted || own.len() > longest || self.text_of(word) == typed {
+                continue;
+            }
+            if let Some(cost) = aligner.cost(own, prefix) {
+                found.push((cost + rarity(word.products), u32::try_from(place).unwrap_or(u32::MAX)));
             }
         }
         found.sort_unstable();
@@ -150,8 +160,11 @@ impl Vocabulary {
     }
 }
 
+/// Letters that may be missing at the end of an unfinished word.
+const UNFINISHED: usize = 6;
+
 /// How many edits a word of so many letters may be away from what was meant.
-fn most_edits(letters: usize) -> u32 {
+fn most_edits(letters: usize) -> u8 {
     match letters {
         0..=2 => 0,
         3..=4 => 1,
@@ -169,9 +182,7 @@ fn rarity(products: u32) -> u32 {
 /// Hundredths of a nat per halving of the frequency.
 const RARE: u32 = 12;
 
-fn signature(word: &str) -> u32 {
-    word.bytes().fold(
-        0,
-        |bits, byte| if byte.is_ascii_lowercase() { bits | 1 << (byte - b'a') } else { bits | 1 << 26 },
-    )
+/// How many letters two words begin with alike.
+fn alike(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
