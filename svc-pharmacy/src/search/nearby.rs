@@ -24,7 +24,7 @@ pub(crate) struct Walk<'t> {
 
 /// How a word stands to what was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Near {
+pub(crate) enum Reached {
     /// Too far.
     Not,
     /// The whole word is near.
@@ -42,9 +42,9 @@ impl<'t> Walk<'t> {
     }
 
     /// How the next word of the list stands; its first `shared` letters are those of the word before.
-    pub(crate) fn next(&mut self, word: &[u8], shared: usize) -> Near {
+    pub(crate) fn next(&mut self, word: &[u8], shared: usize) -> Reached {
         if self.dead.is_some_and(|dead| shared >= dead) {
-            return Near::Not;
+            return Reached::Not;
         }
         self.dead = None;
         self.done = self.done.min(shared);
@@ -52,13 +52,18 @@ impl<'t> Walk<'t> {
             self.go_on(word);
         }
         if self.done == word.len() && self.rows[self.done][self.typed.len()] <= self.most {
-            return Near::Whole;
+            return Reached::Whole;
         }
         if self.open[self.done] {
-            return Near::Begun;
+            return Reached::Begun;
         }
         self.dead = (self.least[self.done] > self.most).then_some(self.done);
-        Near::Not
+        Reached::Not
+    }
+
+    /// How many letters of the last word no near word begins with: those that do can be passed over.
+    pub(crate) fn dead(&self) -> Option<usize> {
+        self.dead
     }
 
     fn go_on(&mut self, word: &[u8]) {
@@ -113,12 +118,12 @@ mod tests {
         rows[one.len()][other.len()]
     }
 
-    fn expected(typed: &[u8], word: &[u8], most: usize) -> Near {
+    fn expected(typed: &[u8], word: &[u8], most: usize) -> Reached {
         if distance(word, typed) <= most {
-            return Near::Whole;
+            return Reached::Whole;
         }
         let begun = (typed.len().saturating_sub(1)..word.len()).any(|i| distance(&word[..i], typed) <= most);
-        if begun { Near::Begun } else { Near::Not }
+        if begun { Reached::Begun } else { Reached::Not }
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::channel::{Aligner, Channel, LONGEST, Letters, code};
-use super::nearby::{Near, Walk};
+use super::nearby::{Reached, Walk};
 
 /// A word that may have been meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) struct Vocabulary {
     words: Vec<Word>,
     /// The letters of all words as numbers, one word after the other.
     codes: Vec<u8>,
+    /// Letters that each word begins with like the word before it.
+    shared: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,8 +35,8 @@ struct Word {
     /// Where its letters begin, and how many they are.
     codes: u32,
     letters: u8,
-    /// Letters that it begins with like the word before it.
-    shared: u8,
+    /// Which letters it has.
+    signature: u32,
     products: u32,
 }
 
@@ -72,11 +74,11 @@ impl Vocabulary {
         self.text.push_str(word);
         self.codes.extend(word.chars().map(code));
         let own = &self.codes[codes as usize..];
-        let (letters, shared) =
-            (own.len(), self.words.last().map_or(0, |last| alike(self.codes_of(last), own)));
+        let shared = self.words.last().map_or(0, |last| alike(self.codes_of(last), own));
         let narrow = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-        let (letters, shared) = (narrow(letters), narrow(shared));
-        self.words.push(Word { start, length, codes, letters, shared, products });
+        let (letters, shared, signature) = (narrow(own.len()), narrow(shared), signature(own));
+        self.words.push(Word { start, length, codes, letters, signature, products });
+        self.shared.push(shared);
     }
 
     fn codes_of(&self, word: &Word) -> &[u8] {
@@ -127,37 +129,73 @@ impl Vocabulary {
         if most == 0 || typed.bytes().any(|byte| byte.is_ascii_digit()) {
             return Vec::new();
         }
-        let longest = asked.len() + usize::from(most) + if prefix { UNFINISHED } else { 0 };
-        let longest = longest.min(LONGEST);
+        let near = Near { asked, most, signature: signature(asked), prefix };
         let (mut walk, mut aligner) = (Walk::new(asked, most), Aligner::new(channel, asked, most.into()));
-        let mut found = Vec::new();
-        for (place, word) in self.words.iter().enumerate() {
-            let shared = usize::from(word.shared);
+        let (mut found, mut place) = (Vec::new(), 0);
+        while let Some(word) = self.words.get(place) {
+            let (own, shared) = (self.codes_of(word), usize::from(self.shared[place]));
             aligner.keep(shared);
-            let own = self.codes_of(word);
             // Of a word that is too long its beginning keeps the walk in step.
-            let near = walk.next(&own[..own.len().min(LONGEST)], shared);
-            let wanted = match near {
-                Near::Not => false,
-                Near::Whole => own.len() > 1,
-                Near::Begun => prefix,
-            };
-            if !wanted || own.len() > longest || self.text_of(word) == typed {
-                continue;
-            }
-            if let Some(cost) = aligner.cost(own, prefix) {
+            let reached = walk.next(&own[..own.len().min(LONGEST)], shared);
+            if near.takes(word, reached)
+                && self.text_of(word) != typed
+                && let Some(cost) = aligner.cost(own, prefix)
+            {
                 found.push((cost + rarity(word.products), u32::try_from(place).unwrap_or(u32::MAX)));
             }
+            place = walk.dead().map_or(place + 1, |dead| self.after(place, dead));
         }
         found.sort_unstable();
         found.truncate(limit);
         found.into_iter().map(|(cost, place)| self.candidate(place, cost)).collect()
     }
 
+    /// The next place whose word does not begin with the same `dead` letters.
+    fn after(&self, place: usize, dead: usize) -> usize {
+        const AT_ONCE: usize = 32;
+        let dead = u8::try_from(dead).unwrap_or(u8::MAX);
+        let rest = &self.shared[place + 1..];
+        let chunks = rest.chunks(AT_ONCE);
+        let passed =
+            chunks.take_while(|chunk| chunk.iter().fold(u8::MAX, |least, one| least.min(*one)) >= dead);
+        let passed = passed.map(<[u8]>::len).sum::<usize>();
+        place
+            + 1
+            + rest[passed..].iter().position(|shared| *shared < dead).map_or(rest.len(), |more| passed + more)
+    }
+
     fn candidate(&self, place: u32, cost: u32) -> Candidate {
         let word = &self.words[place as usize];
         Candidate { word: self.text_of(word).to_owned(), cost, products: word.products }
     }
+}
+
+/// What a word must be to be weighed.
+struct Near<'t> {
+    asked: &'t [u8],
+    most: u8,
+    signature: u32,
+    prefix: bool,
+}
+
+impl Near<'_> {
+    fn takes(&self, word: &Word, reached: Reached) -> bool {
+        let (letters, reach) = (usize::from(word.letters), self.asked.len() + usize::from(self.most));
+        match reached {
+            Reached::Not => false,
+            Reached::Whole => letters > 1,
+            // A word that is hardly longer than what was typed is no unfinished one if it has many other letters.
+            Reached::Begun if letters <= reach => {
+                self.prefix && (word.signature & !self.signature).count_ones() <= self.most.into()
+            }
+            Reached::Begun => self.prefix && letters <= (reach + UNFINISHED).min(LONGEST),
+        }
+    }
+}
+
+/// A bit for each letter; whatever is none has one in common.
+fn signature(codes: &[u8]) -> u32 {
+    codes.iter().fold(0, |bits, code| bits | 1 << (*code).min(26))
 }
 
 /// Letters that may be missing at the end of an unfinished word.
