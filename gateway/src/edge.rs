@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use caremesh_mesh::catch_panic::CatchPanic;
 use caremesh_mesh::deadline::{Deadline, GRPC_TIMEOUT};
-use caremesh_mesh::layer::{AroundLayer, refuse};
+use caremesh_mesh::layer::{self, AroundLayer, Handle, OneFuture, refuse};
 use caremesh_mesh::principal::Authenticator;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
@@ -31,7 +31,7 @@ use crate::steps::call_id::ShowCallId;
 use crate::steps::cors;
 use crate::steps::deadline::Deadlines;
 use crate::steps::exposure::Exposed;
-use crate::steps::gate::GateLayer;
+use crate::steps::gate::At;
 use crate::steps::principal_limit::PrincipalLimit;
 use crate::steps::route::{LookUp, Routed};
 use crate::steps::speech::SpeechLayer;
@@ -103,26 +103,28 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         // that refuses, so that refusals are seen. Makes the call id.
         .layer(TraceLayer::edge(SERVICE))
         .layer(shared.metrics)
+        // From here inwards a call is one future, not one in a box at every step.
+        .layer(OneFuture)
         .layer(AroundLayer::new(ShowCallId))
         // Inside the call id, so that the caller learns it; outside all that could panic: without it a
         // panic ends the connection, and every call on it.
         .layer(AroundLayer::new(CatchPanic))
         // The look-up decides nothing; deadline and authentication need what it finds.
-        .layer(GateLayer(LookUp(shared.routing.clone())))
+        .layer(AroundLayer::new(At(LookUp(shared.routing.clone()))))
         // Before authentication, so that guessing tokens is limited and costs no signature check.
-        .layer(GateLayer(AddressLimit(addresses)))
+        .layer(AroundLayer::new(At(AddressLimit(addresses))))
         // Outside authentication, which may wait for a key set, and outside reading the body, so that
         // a slow sender runs out of time.
         .layer(AroundLayer::new(Deadlines { unknown: limits.unknown_deadline() }))
         .layer(AroundLayer::new(Authenticate(shared.authenticator)))
         // After authentication: it counts whom authentication has found.
-        .layer(GateLayer(PrincipalLimit(callers)))
+        .layer(AroundLayer::new(At(PrincipalLimit(callers))))
         // Beside it: a stream is one call by the rate, and an hour of memory.
         .layer(AroundLayer::new(StreamLimit(Seats::new(limits.max_streams_per_caller))))
         // After authentication and limits, so that strangers cannot list what exists by guessing.
-        .layer(GateLayer(Exposed(shared.routing)))
+        .layer(AroundLayer::new(At(Exposed(shared.routing))))
         // The body is read and its size checked here, when the call is certain to be carried.
-        .service(tower::service_fn(move |request| carrier.clone().carry(request))))
+        .service(carrier))
 }
 
 /// What is not gRPC: documents, which ask for a caller and a ticket themselves, and files.
@@ -149,8 +151,9 @@ pub(crate) fn bare(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
     Ok(ServiceBuilder::new()
         .layer(SpeechLayer::new(plain(None, files)))
         .layer(GrpcWebLayer::new())
-        .layer(GateLayer(LookUp(shared.routing)))
-        .service(tower::service_fn(move |request| carrier.clone().carry(request))))
+        .layer(OneFuture)
+        .layer(AroundLayer::new(At(LookUp(shared.routing))))
+        .service(carrier))
 }
 
 /// The innermost step: the call goes to whoever answers it.
@@ -167,21 +170,24 @@ impl Carrier {
         Self { forward: Forward { max_message_bytes: limits.max_message_bytes, room }, own }
     }
 
-    async fn carry(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-        Ok(self.try_carry(request).await.unwrap_or_else(refuse))
-    }
-
-    async fn try_carry(self, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    async fn try_carry(&self, request: &mut Request<Body>) -> Result<Response<Body>, Refusal> {
         let Some(Routed(route)) = request.extensions().get().cloned() else {
             return Err(Refusal::new(CommonReason::MethodUnknown));
         };
-        if let Some(rest) = rest_for_next_hop(&request)? {
+        if let Some(rest) = rest_for_next_hop(request)? {
             request.headers_mut().insert(GRPC_TIMEOUT, rest);
         }
+        let request = std::mem::take(request);
         match &route.target {
             Target::Here => Ok(self.own.call(request).await),
             Target::Upstream(upstream) => self.forward.call(upstream, &route, request).await,
         }
+    }
+}
+
+impl Handle for Carrier {
+    async fn handle(&self, request: &mut Request<Body>) -> layer::Response {
+        self.try_carry(request).await.unwrap_or_else(refuse)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use serde::Deserialize;
 
-/// Keys that were full again long ago are dropped after this many calls.
+/// Keys that were full again long ago are dropped after this many calls. A power of two, as every
+/// pause between two looks is, so that no sweep falls between them.
 const SWEEP_EVERY: u32 = 4_096;
 
 /// A steady rate with a burst.
@@ -39,6 +40,9 @@ pub(crate) struct KeyedLimit<K: Hash + Eq + Clone> {
     clock: DefaultClock,
     max_keys: usize,
     calls: AtomicU32,
+    /// Calls between two looks at how many keys there are, which locks every part of the map.
+    look_every: u32,
+    full: AtomicBool,
 }
 
 impl<K: Hash + Eq + Clone> KeyedLimit<K> {
@@ -49,6 +53,9 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
             clock: DefaultClock::default(),
             max_keys,
             calls: AtomicU32::new(0),
+            look_every: u32::try_from(max_keys / 256)
+                .map_or(SWEEP_EVERY, |it| it.next_power_of_two().min(SWEEP_EVERY)),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -58,19 +65,22 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     /// How long to wait, when the key has used its burst. When the map is full of keys that are all
     /// in use, a key is told to wait a second: memory is bounded before fairness.
     pub(crate) fn check(&self, key: &K) -> Result<(), Duration> {
-        self.sweep();
-        if self.limiter.len() >= self.max_keys.saturating_mul(2) {
+        let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+        if nth.is_multiple_of(self.look_every) {
+            self.look(nth);
+        }
+        if self.full.load(Ordering::Relaxed) {
             return Err(Duration::from_secs(1));
         }
         self.limiter.check_key(key).map_err(|wait| wait.wait_time_from(self.clock.now()))
     }
 
     /// Forgetting a key that is full again changes nothing for it.
-    fn sweep(&self) {
-        let due = self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1;
-        if due || self.limiter.len() >= self.max_keys {
+    fn look(&self, nth: u32) {
+        if nth.is_multiple_of(SWEEP_EVERY) || self.limiter.len() >= self.max_keys {
             self.limiter.retain_recent();
         }
+        self.full.store(self.limiter.len() >= self.max_keys.saturating_mul(2), Ordering::Relaxed);
     }
 }
 

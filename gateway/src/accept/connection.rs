@@ -1,18 +1,18 @@
 //! One connection: its protocol, its limits, its end.
 //! Must not know gRPC.
 
-use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use caremesh_mesh::tls::Connection;
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -50,18 +50,19 @@ impl ConnectionRules {
         Self { max_age: spread(self.max_age, nth), ..self.clone() }
     }
 
-    /// ALPN has settled the protocol; hyper must not guess it from the first bytes.
-    fn builder(&self, http2: bool) -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER_BYTES);
         builder
-            .http2()
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_streams)
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
@@ -84,15 +85,34 @@ pub(crate) async fn serve(
     let address = peer.address().map(|it| CallerAddress(it.ip()));
     let spoken = Arc::new(AtomicBool::new(false));
     let heard = spoken.clone();
+    // A call begins with the edge and goes on without it. One edge for all calls, because a clone for each
+    // would copy every outer step's settings.
+    let edge = Mutex::new(edge);
     let service = service_fn(move |request: Request<Incoming>| {
         heard.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         address.map(|address| request.extensions_mut().insert(address));
-        call(edge.clone(), request)
+        // In a box: hyper moves it from hand to hand before it is polled.
+        Box::pin(edge.lock().unwrap_or_else(PoisonError::into_inner).call(request))
     });
-    let builder = rules.builder(connection.is_http2());
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(connection), service));
+    // ALPN has settled the protocol; hyper must not guess it from the first bytes.
+    let http2 = connection.is_http2();
+    let io = TokioIo::new(connection);
+    if http2 {
+        run(rules.http2().serve_connection(io, service), &rules, &spoken, stop).await;
+    } else {
+        run(rules.http1().serve_connection(io, service), &rules, &spoken, stop).await;
+    }
+}
+
+async fn run<C: GracefulConnection>(
+    serving: C,
+    rules: &ConnectionRules,
+    spoken: &AtomicBool,
+    stop: CancellationToken,
+) {
+    let mut serving = pin!(serving);
     let silence = async {
         sleep(rules.header_timeout).await;
         if spoken.load(Ordering::Relaxed) {
@@ -109,9 +129,4 @@ pub(crate) async fn serve(
     }
     serving.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(AGE_GRACE, serving).await;
-}
-
-async fn call(mut edge: impl Edge, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    std::future::poll_fn(|cx| edge.poll_ready(cx)).await?;
-    edge.call(request).await
 }

@@ -9,15 +9,15 @@ use caremesh_mesh::layer::trailers;
 use caremesh_mesh::reason::CommonReason;
 use caremesh_mesh::refusal::Refusal;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::request_body::FaultCell;
 use crate::refuse::of_fault;
+use crate::upstream::held::Answer;
 use crate::upstream::replica::Call;
 
 /// Passes the upstream's frames; closes the answer with trailers of its own when they are missing.
 pub(crate) struct AnswerBody {
-    inner: Incoming,
+    inner: Answer,
     /// The fault that broke off the request stream, if that is why the upstream's answer broke off.
     fault: Option<FaultCell>,
     ended: bool,
@@ -27,7 +27,7 @@ pub(crate) struct AnswerBody {
 
 impl AnswerBody {
     /// `status_sent`: the headers carried a status already, so that nothing must follow.
-    pub(crate) fn new(inner: Incoming, fault: Option<FaultCell>, status_sent: bool, call: Call) -> Self {
+    pub(crate) fn new(inner: Answer, fault: Option<FaultCell>, status_sent: bool, call: Call) -> Self {
         Self { inner, fault, ended: status_sent, call }
     }
 

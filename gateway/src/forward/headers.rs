@@ -5,40 +5,46 @@ use caremesh_mesh::identity::metadata::{EPISODE, PURPOSE, drop_untrusted};
 use caremesh_mesh::opening::CALL_ID;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Headers that speak of one connection, not of the call (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// Whether a header speaks of one connection, not of the call (RFC 9110, section 7.6.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
-/// What a browser says to the edge and no service needs: where it is, what it speaks, its cookies.
-/// The address of a person is personal data and stays here too.
-const EDGE_ONLY: [HeaderName; 16] = [
-    // The transport writes these two itself.
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::ACCEPT,
-    header::ACCEPT_ENCODING,
-    header::ACCEPT_LANGUAGE,
-    header::CACHE_CONTROL,
-    header::COOKIE,
-    header::DNT,
-    header::FORWARDED,
-    header::ORIGIN,
-    header::PRAGMA,
-    header::REFERER,
-    header::VIA,
-    HeaderName::from_static("priority"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-grpc-web"),
-];
+/// Whether a header is what a browser says to the edge and no service needs: where it is, what it speaks, its
+/// cookies. The address of a person is personal data and stays here too.
+fn is_for_the_edge(name: &str) -> bool {
+    matches!(
+        name,
+        // The transport writes these two itself.
+        "host"
+            | "content-length"
+            | "accept"
+            | "accept-encoding"
+            | "accept-language"
+            | "cache-control"
+            | "cookie"
+            | "dnt"
+            | "forwarded"
+            | "origin"
+            | "pragma"
+            | "referer"
+            | "via"
+            | "priority"
+            | "x-real-ip"
+            | "x-grpc-web"
+    ) || EDGE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
 /// How the caller's messages are compressed.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -56,17 +62,16 @@ const EDGE_PREFIXES: [&str; 2] = ["sec-", "x-forwarded-"];
 
 /// Removes what must not come in. Runs first of all, so that no step of the edge can believe it.
 pub(crate) fn clean_inbound(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+    remove_named_by_connection(headers);
     drop_untrusted(headers);
-    remove_matching(headers, |name| name.as_str().starts_with(MESH_PREFIX) && !FROM_CALLERS.contains(name));
+    remove_matching(headers, |name| {
+        is_hop_by_hop(name.as_str()) || name.as_str().starts_with(MESH_PREFIX) && !FROM_CALLERS.contains(name)
+    });
 }
 
 /// Removes what ends at the edge, and says that trailers are understood.
 pub(crate) fn clean_outbound(headers: &mut HeaderMap) {
-    for name in &EDGE_ONLY {
-        headers.remove(name);
-    }
-    remove_matching(headers, |name| EDGE_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)));
+    remove_matching(headers, |name| is_for_the_edge(name.as_str()));
     answer_in_kind(headers);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
 }
@@ -82,30 +87,31 @@ fn answer_in_kind(headers: &mut HeaderMap) {
 
 /// Removes from an answer what belongs to the inside.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
-    // The gateway may have to add trailers of its own.
-    headers.remove(header::CONTENT_LENGTH);
-    remove_hop_by_hop(headers);
-    remove_matching(headers, |name| name.as_str().starts_with(MESH_PREFIX) && !TO_CALLERS.contains(name));
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    remove_named_by_connection(headers);
+    remove_matching(headers, |name| {
+        // The gateway may have to add trailers of its own.
+        *name == header::CONTENT_LENGTH
+            || is_hop_by_hop(name.as_str())
+            || name.as_str().starts_with(MESH_PREFIX) && !TO_CALLERS.contains(name)
+    });
 }
 
 /// `Connection: close, x-foo` makes `x-foo` hop-by-hop.
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+fn remove_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|it| it.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+    let names: Vec<HeaderName> =
+        values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
+/// Looks at each header that is there: looking each unwanted one up would hash thirty names a call.
 fn remove_matching(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
-    for name in names {
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
         headers.remove(name);
     }
 }

@@ -14,24 +14,20 @@ use caremesh_mesh::refusal::Refusal;
 use caremesh_mesh::telemetry::trace_parent;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use tonic::body::Body;
 
 use answer_body::AnswerBody;
-use request_body::{FaultCell, WaitingRoom, Watched, read_one};
+use request_body::{FaultCell, Seat, WaitingRoom, Watched, read_one};
 
 use crate::frame::Arity;
 use crate::refuse::of_fault;
 use crate::routing::Route;
-use crate::upstream::replica::Call;
+use crate::upstream::held::{Answer, Sending};
+use crate::upstream::replica::{Call, Picked};
 use crate::upstream::{Held, Upstream};
 
 /// W3C Trace Context: the edge's own span is the parent of the upstream's.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// How often a request that never left is handed to another connection. This repeats nothing: not a byte
-/// of it was sent. Whatever may have been seen is the caller's to repeat.
-const MAX_UNSENT: usize = 4;
 
 /// Carries calls.
 #[derive(Debug, Clone)]
@@ -54,45 +50,47 @@ impl Forward {
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (parts, body) = request.into_parts();
-        let (body, fault) = self.admit(route.requests, body).await?;
-        // Picked only now: while a slow body was read, connections may have come and gone.
-        let mut picked = upstream.pick().ok_or_else(|| down(upstream))?;
-        let mut request = outbound(&picked.held, route, parts.headers, body);
-        for _ in 0..MAX_UNSENT {
-            match picked.held.send(request).await {
-                Ok(answer) => return inbound(upstream, answer, fault, picked.call),
-                Err(mut error) => {
-                    picked.call.failed();
-                    let unsent = error.take_message();
-                    request = unsent.ok_or_else(|| broken(upstream, error.error(), fault.as_ref()))?;
-                }
+        let (body, _seat, fault) = self.admit(route.requests, body).await?;
+        // Picked only now: while a slow body was read, connections may have come and gone. From here to the
+        // sending nothing is waited for, so that the connection cannot go in between.
+        let Picked { held, call } = upstream.pick().ok_or_else(|| down(upstream))?;
+        let request = outbound(&held, route, parts.headers);
+        match held.send(request, body).await {
+            Ok(answer) => inbound(upstream, answer, fault, call),
+            // Whatever may have been seen is the caller's to repeat.
+            Err(error) => {
+                call.failed();
+                Err(broken(upstream, &error, fault.as_ref()))
             }
-            picked = upstream.pick().ok_or_else(|| down(upstream))?;
-            *request.uri_mut() = picked.held.uri(route.path.clone());
         }
-        Err(down(upstream))
     }
 
-    async fn admit(&self, arity: Arity, body: Body) -> Result<(Body, Option<FaultCell>), Refusal> {
+    /// The body as it goes on, its seat among those that wait, and where a stream leaves its fault.
+    async fn admit(
+        &self,
+        arity: Arity,
+        body: Body,
+    ) -> Result<(Sending, Option<Seat>, Option<FaultCell>), Refusal> {
         match arity {
             Arity::One => {
-                let whole = read_one(body, self.max_message_bytes, &self.room).await;
-                Ok((whole.map_err(of_fault)?, None))
+                let (bytes, seat) =
+                    read_one(body, self.max_message_bytes, &self.room).await.map_err(of_fault)?;
+                Ok((Sending::Whole(bytes), Some(seat), None))
             }
             Arity::Many => {
                 let (watched, fault) = Watched::new(body, self.max_message_bytes);
-                Ok((Body::new(watched), Some(fault)))
+                Ok((Sending::Stream(Body::new(watched)), None, Some(fault)))
             }
         }
     }
 }
 
-fn outbound(held: &Held, route: &Route, mut headers: HeaderMap, body: Body) -> Request<Body> {
+fn outbound(held: &Held, route: &Route, mut headers: HeaderMap) -> Request<()> {
     headers::clean_outbound(&mut headers);
     if let Some(parent) = trace_parent().and_then(|it| HeaderValue::try_from(it).ok()) {
         headers.insert(TRACEPARENT, parent);
     }
-    let mut request = Request::new(body);
+    let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = held.uri(route.path.clone());
@@ -103,7 +101,7 @@ fn outbound(held: &Held, route: &Route, mut headers: HeaderMap, body: Body) -> R
 /// Something that is not a gRPC answer (a proxy's error page) is an upstream that is not there.
 fn inbound(
     upstream: &Upstream,
-    answer: Response<Incoming>,
+    answer: Response<Answer>,
     fault: Option<FaultCell>,
     call: Call,
 ) -> Result<Response<Body>, Refusal> {
@@ -137,7 +135,7 @@ fn down(upstream: &Upstream) -> Refusal {
 
 /// A connection or a stream that broke before the headers of the answer. Whether the call was
 /// carried out is unknown: its `request_id` makes asking again safe.
-fn broken(upstream: &Upstream, error: &hyper::Error, fault: Option<&FaultCell>) -> Refusal {
+fn broken(upstream: &Upstream, error: &h2::Error, fault: Option<&FaultCell>) -> Refusal {
     if let Some(fault) = fault.and_then(|cell| cell.get()) {
         return of_fault(*fault);
     }

@@ -69,11 +69,10 @@ fn is_well_formed(mut body: &[u8], arity: Arity) -> bool {
 }
 
 async fn read(body: Body, arity: Arity) -> Result<Bytes, BodyFault> {
-    let body = match arity {
-        Arity::One => read_one(body, LIMIT, &WaitingRoom::new(1 << 20)).await?,
-        Arity::Many => Body::new(Watched::new(body, LIMIT).0),
-    };
-    let whole = body.collect().await.map_err(|_| BodyFault::Malformed("seen by the watcher"))?;
+    if arity == Arity::One {
+        return Ok(read_one(body, LIMIT, &WaitingRoom::new(1 << 20)).await?.0);
+    }
+    let whole = Watched::new(body, LIMIT).0.collect().await?;
     Ok(whole.to_bytes())
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
@@ -35,7 +35,7 @@ impl WaitingRoom {
 
 /// What one body holds of the room; given back on drop.
 #[derive(Debug)]
-struct Seat {
+pub(crate) struct Seat {
     room: WaitingRoom,
     bytes: usize,
 }
@@ -54,7 +54,8 @@ impl Drop for Seat {
     }
 }
 
-/// Reads the one message of a unary or server-streaming call to its end.
+/// Reads the one message of a unary or server-streaming call to its end. Its seat is to be kept for as long as the
+/// message waits to be sent.
 ///
 /// The upstream never sees half a call: a slow sender, a truncated or an oversized message costs it
 /// nothing, and no stream on the shared connection has to be reset for it (a burst of resets would
@@ -66,7 +67,7 @@ pub(crate) async fn read_one(
     mut body: Body,
     limit_bytes: usize,
     room: &WaitingRoom,
-) -> Result<Body, BodyFault> {
+) -> Result<(Bytes, Seat), BodyFault> {
     let whole = collect(&mut body, limit_bytes, room).await;
     if whole.is_err() {
         read_out(body);
@@ -74,7 +75,11 @@ pub(crate) async fn read_one(
     whole
 }
 
-async fn collect(body: &mut Body, limit_bytes: usize, room: &WaitingRoom) -> Result<Body, BodyFault> {
+async fn collect(
+    body: &mut Body,
+    limit_bytes: usize,
+    room: &WaitingRoom,
+) -> Result<(Bytes, Seat), BodyFault> {
     let mut check = FrameCheck::new(Arity::One, limit_bytes);
     let mut seat = room.seat();
     let mut whole = Chunks::default();
@@ -86,7 +91,7 @@ async fn collect(body: &mut Body, limit_bytes: usize, room: &WaitingRoom) -> Res
         whole.push(data);
     }
     check.finish()?;
-    Ok(Body::new(Seated { bytes: Some(whole.join()), _seat: seat }))
+    Ok((whole.join(), seat))
 }
 
 /// Joins chunks without a copy when there is only one, which is the usual case.
@@ -111,32 +116,6 @@ impl Chunks {
 
     fn join(self) -> Bytes {
         self.first.unwrap_or_else(|| self.rest.freeze())
-    }
-}
-
-/// A whole message that keeps its seat until it is sent or dropped.
-struct Seated {
-    bytes: Option<Bytes>,
-    _seat: Seat,
-}
-
-impl http_body::Body for Seated {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 
@@ -212,8 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_in_pieces_arrives_whole() {
         let body = chunked(&[&[0, 0, 0], &[0, 3, b'a'], b"bc"]);
-        let whole = read_one(body, 10, &WaitingRoom::new(100)).await.expect("well formed");
-        let bytes = whole.collect().await.expect("infallible").to_bytes();
+        let (bytes, _) = read_one(body, 10, &WaitingRoom::new(100)).await.expect("well formed");
         assert_eq!(&bytes[..], [0, 0, 0, 0, 3, b'a', b'b', b'c']);
     }
 

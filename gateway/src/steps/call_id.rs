@@ -3,8 +3,6 @@
 
 use caremesh_mesh::layer::{Around, Next, Request, Response};
 use caremesh_mesh::opening::CALL_ID;
-use caremesh_mesh::telemetry::CallId;
-use http::HeaderValue;
 
 /// Puts the call id into each answer.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +10,11 @@ pub(crate) struct ShowCallId;
 
 impl Around for ShowCallId {
     async fn around<N: Next>(&self, request: &mut Request, next: N) -> Response {
-        let id = request.extensions().get::<CallId>().cloned();
+        // As the trace has written it for the next hop.
+        let id = request.headers().get(CALL_ID).cloned();
         let mut response = next.run(request).await;
-        if let Some(value) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
-            response.headers_mut().insert(CALL_ID, value);
+        if let Some(id) = id {
+            response.headers_mut().insert(CALL_ID, id);
         }
         response
     }

@@ -2,6 +2,8 @@
 //! tonic-web compares with: it answers 400 to `application/grpc-web+proto; charset=utf-8`.
 //! Must not know services.
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Version};
 
@@ -22,46 +24,50 @@ pub(crate) enum Speech {
 
 /// Normalises the headers that decide, and decides.
 pub(crate) fn tune<B>(request: &mut Request<B>) -> Speech {
-    let Some(kind) = media_types(request.headers(), &CONTENT_TYPE).into_iter().next() else {
+    // What most callers send is in that form already.
+    match request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
+        Some(b"application/grpc") if request.version() == Version::HTTP_2 => return Speech::Grpc,
+        None => return Speech::Plain,
+        _ => {}
+    }
+    let kind = media_types(request.headers(), &CONTENT_TYPE).next();
+    let Some(kind) = kind.filter(|kind| kind.starts_with("application/grpc")) else {
         return Speech::Plain;
     };
-    if !kind.starts_with("application/grpc") {
-        return Speech::Plain;
-    }
-    if WEB_TEXT.contains(&kind.as_str()) {
-        let accept = accepted(request.headers()).unwrap_or(WEB_TEXT[1]);
-        set(request.headers_mut(), WEB_TEXT[1], accept);
-        return Speech::Grpc;
-    }
-    if WEB_BINARY.contains(&kind.as_str()) {
-        let accept = accepted(request.headers()).unwrap_or(WEB_BINARY[1]);
-        set(request.headers_mut(), WEB_BINARY[1], accept);
-        return Speech::Grpc;
-    }
-    if GRPC.contains(&kind.as_str()) && request.version() == Version::HTTP_2 {
-        set(request.headers_mut(), GRPC[0], GRPC[0]);
-        return Speech::Grpc;
-    }
-    Speech::Unsupported
+    let (ours, otherwise) = if WEB_TEXT.contains(&&*kind) {
+        (WEB_TEXT[1], accepted(request.headers()))
+    } else if WEB_BINARY.contains(&&*kind) {
+        (WEB_BINARY[1], accepted(request.headers()))
+    } else if GRPC.contains(&&*kind) && request.version() == Version::HTTP_2 {
+        (GRPC[0], None)
+    } else {
+        return Speech::Unsupported;
+    };
+    set(request.headers_mut(), ours, otherwise.unwrap_or(ours));
+    Speech::Grpc
 }
 
 /// The kind of grpc-web that the caller asks for; without a word it is the kind it sent.
 fn accepted(headers: &HeaderMap) -> Option<&'static str> {
-    media_types(headers, &ACCEPT).iter().find_map(|kind| match kind.as_str() {
+    media_types(headers, &ACCEPT).find_map(|kind| match &*kind {
         kind if WEB_TEXT.contains(&kind) => Some(WEB_TEXT[1]),
         kind if WEB_BINARY.contains(&kind) => Some(WEB_BINARY[1]),
         _ => None,
     })
 }
 
-fn media_types(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+fn media_types<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Cow<'a, str>> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(bare).collect()
+    values.flat_map(|value| value.split(',')).map(bare)
 }
 
 /// Without parameters, in lower case: media types have no case (RFC 9110, section 8.3.1).
-fn bare(kind: &str) -> String {
-    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+fn bare(kind: &str) -> Cow<'_, str> {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    match kind.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => kind.to_ascii_lowercase().into(),
+        false => kind.into(),
+    }
 }
 
 fn set(headers: &mut HeaderMap, content_type: &'static str, accept: &'static str) {

@@ -6,21 +6,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::{Ping, PingPong};
+use http::Uri;
+use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tonic::body::Body;
+
+use super::held::Held;
 
 /// How long TCP, TLS and the HTTP/2 handshake may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,6 +30,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for a status with details in the response headers; HTTP/2 counts 32 bytes more a field.
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
+/// What an upstream may send before we have passed it on: of one answer, and of all on a connection.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, Error)]
@@ -39,7 +42,7 @@ pub(crate) enum ConnectError {
     Io(#[from] io::Error),
     /// The peer does not speak HTTP/2.
     #[error("the HTTP/2 handshake failed")]
-    Handshake(#[from] hyper::Error),
+    Handshake(#[from] h2::Error),
     /// Nothing answered within [`CONNECT_TIMEOUT`].
     #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
@@ -59,7 +62,7 @@ pub(crate) struct Connector {
 }
 
 /// The driver of a connection: it must be polled for anything to move.
-pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send + 'static>>;
+pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 impl Connector {
     /// For a URL that the configuration has checked: `http` or `https`, with a host. `tls` must check
@@ -89,7 +92,7 @@ impl Connector {
     /// # Errors
     /// See [`ConnectError`].
     pub(crate) async fn connect(&self, address: SocketAddr) -> Result<(Held, Driver), ConnectError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, self.open(address)).await.map_err(|_| ConnectError::Timeout)?
+        timeout(CONNECT_TIMEOUT, self.open(address)).await.map_err(|_| ConnectError::Timeout)?
     }
 
     /// Sent as SNI only: the peer is known by its SPIFFE id, not by its host name.
@@ -104,75 +107,35 @@ impl Connector {
             Some(tls) => Box::new(tls.connect(self.server_name()?, tcp).await?),
             None => Box::new(tcp),
         };
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
+        let (sender, mut connection) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
-            .handshake(TokioIo::new(stream))
+            .handshake::<_, Bytes>(stream)
             .await?;
-        let held = Held { sender, scheme: self.scheme.clone(), authority: self.authority.clone() };
-        Ok((held, Box::pin(connection)))
+        let pings = connection.ping_pong();
+        let driver = async move {
+            tokio::select! {
+                // Calls see by themselves why it ended.
+                _ = connection => {}
+                () = silence(pings) => tracing::info!("An upstream did not answer a ping."),
+            }
+        };
+        Ok((Held::new(sender, self.scheme.clone(), self.authority.clone()), Box::pin(driver)))
     }
 }
 
-/// A held connection. Clones share it.
-///
-/// hyper's `SendRequest` is held directly: a `tonic::Channel` puts a buffer task between the two
-/// connections, which costs a third of the throughput.
-#[derive(Clone)]
-pub(crate) struct Held {
-    sender: http2::SendRequest<Body>,
-    scheme: Scheme,
-    authority: Authority,
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").field("authority", &self.authority).finish_non_exhaustive()
-    }
-}
-
-impl Held {
-    /// Whether requests can be sent still.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
-    }
-
-    /// The absolute URI of a path on this upstream; HTTP/2 takes scheme and authority from it.
-    pub(crate) fn uri(&self, path: PathAndQuery) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path);
-        // Three valid parts make a valid URI; the root is only there for the compiler.
-        Uri::from_parts(parts).unwrap_or_default()
-    }
-
-    /// Sends a request whose URI came from [`Held::uri`]. A request that never left comes back with the
-    /// error.
-    pub(crate) fn send(
-        &mut self,
-        request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
-        self.sender.try_send_request(request)
-    }
-}
-
-/// The same connection as the transport of a generated client, for reflection and health.
-impl tower::Service<Request<Body>> for Held {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = futures::future::BoxFuture<'static, hyper::Result<Response<Incoming>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.sender.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = self.uri(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        Box::pin(self.sender.send_request(request))
+/// Until the peer leaves a ping unanswered.
+async fn silence(pings: Option<PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        sleep(PING_INTERVAL).await;
+        match timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            // The connection has ended, and says so itself.
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => return,
+        }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod connect;
 pub(crate) mod discover;
 pub(crate) mod health;
+pub(crate) mod held;
 pub(crate) mod keep;
 mod latency;
 pub(crate) mod learn;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use arc_swap::ArcSwap;
-pub(crate) use connect::{Connector, Held};
+pub(crate) use connect::Connector;
+pub(crate) use held::Held;
 use tokio::time::Instant;
 
 use replica::{Picked, Replica};

@@ -90,9 +90,9 @@ impl Replica {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let lanes = (0..self.lanes.len()).map(|step| &self.lanes[(own + step) % self.lanes.len()]);
         let slots = lanes.flat_map(|lane| (0..lane.len()).map(move |step| &lane[(turn + step) % lane.len()]));
-        let held = slots.filter_map(ArcSwapOption::load_full).find(|held| held.is_open())?;
+        let held = slots.filter_map(|slot| slot.load().as_ref()?.ready()).next()?;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        Some(Picked { held: Held::clone(&held), call: Call { replica: self.clone(), began: now_us() } })
+        Some(Picked { held, call: Call { replica: self.clone(), began: now_us() } })
     }
 }
 

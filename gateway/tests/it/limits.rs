@@ -133,5 +133,5 @@ async fn hundreds_of_callers_at_once_each_get_their_own_answer() {
         }
     });
     // Not all at once: the service sheds beyond its own limit, and this is not about that.
-    futures::stream::iter(calls).buffer_unordered(40).collect::<()>().await;
+    futures::stream::iter(calls).buffer_unordered(16).collect::<()>().await;
 }
