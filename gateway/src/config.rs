@@ -266,19 +266,26 @@ impl Limits {
 pub struct Drain {
     /// Not ready, but still serving, so that load balancers stop sending first.
     pub notice_ms: u64,
+    /// From then on open streams may end by themselves for so many milliseconds; then they are told that the gateway is
+    /// stopping (`DRAINING`), and their clients resume elsewhere.
+    pub stream_grace_ms: u64,
     /// How long calls that run may take to end; what runs longer is cut off.
     pub limit_ms: u64,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { notice_ms: 0, limit_ms: 25_000 }
+        Self { notice_ms: 0, stream_grace_ms: 2_000, limit_ms: 25_000 }
     }
 }
 
 impl Drain {
     pub(crate) fn notice(&self) -> Duration {
         Duration::from_millis(self.notice_ms)
+    }
+
+    pub(crate) fn stream_grace(&self) -> Duration {
+        Duration::from_millis(self.stream_grace_ms)
     }
 
     pub(crate) fn limit(&self) -> Duration {

@@ -13,6 +13,7 @@ use caremesh_mesh::refusal::Refusal;
 use caremesh_mesh::telemetry::{MetricsLayer, TraceLayer};
 use caremesh_mesh::tls::WorkloadIdentity;
 use http::{HeaderValue, Request, Response};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, ServiceBuilder};
@@ -30,6 +31,7 @@ use crate::steps::authenticate::Authenticate;
 use crate::steps::call_id::ShowCallId;
 use crate::steps::cors;
 use crate::steps::deadline::Deadlines;
+use crate::steps::draining::EndStreams;
 use crate::steps::exposure::Exposed;
 use crate::steps::gate::At;
 use crate::steps::principal_limit::PrincipalLimit;
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) identity: WorkloadIdentity,
     /// Where documents are kept, if they are.
     pub(crate) vault: Option<Vault>,
+    /// Cancelled when the gateway takes nothing new.
+    pub(crate) stop: CancellationToken,
 }
 
 /// A service of the edge: never waits for readiness, never fails.
@@ -121,6 +125,8 @@ pub(crate) fn edge(config: &GatewayConfig, shared: Shared) -> Result<impl Edge, 
         .layer(AroundLayer::new(At(PrincipalLimit(callers))))
         // Beside it: a stream is one call by the rate, and an hour of memory.
         .layer(AroundLayer::new(StreamLimit(Seats::new(limits.max_streams_per_caller))))
+        // Inside the seats, so that a stream that was told gives its own back.
+        .layer(AroundLayer::new(EndStreams { stop: shared.stop, grace: config.drain.stream_grace() }))
         // After authentication and limits, so that strangers cannot list what exists by guessing.
         .layer(AroundLayer::new(At(Exposed(shared.routing))))
         // The body is read and its size checked here, when the call is certain to be carried.

@@ -141,6 +141,7 @@ impl Gateway {
             Arc::new(Learner { routing: routing.clone(), own: own.clone(), metrics: metrics.clone() });
         let vault = config.documents.as_ref().map(Vault::open).transpose();
         let vault = vault.map_err(|error| Error::Documents(io::Error::other(error)))?;
+        let stop = CancellationToken::new();
         let shared = Shared {
             routing,
             own: own.clone(),
@@ -148,6 +149,7 @@ impl Gateway {
             metrics,
             identity: parts.identity.clone(),
             vault: vault.clone(),
+            stop: stop.clone(),
         };
         let (tls, watch) = edge_tls(&config, parts.edge_tls, &parts.identity)?;
 
@@ -171,6 +173,7 @@ impl Gateway {
         // Load balancers look at the health before we close the door in front of them.
         own.drain();
         tokio::time::sleep(config.drain.notice()).await;
+        stop.cancel();
         door.close(config.drain.limit()).await;
         background.end().await;
         Ok(())

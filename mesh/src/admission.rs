@@ -15,6 +15,7 @@ use tonic::body::Body;
 
 use self::hall::{Asked, Caller, Full, Hall};
 use self::pace::Pace;
+use crate::arrival::WholeSince;
 use crate::config::AdmissionConfig;
 use crate::deadline::{Deadline, of_caller};
 use crate::layer::{Around, Holding, Next, Request, Response, refuse};
@@ -60,7 +61,9 @@ impl Admission {
         if due.is_some_and(|due| due.instant() <= call.arrived) {
             return Err(Refusal::new(CommonReason::Deadline));
         }
-        Ok(Some(Wanted { method: Arc::clone(method), arrived: call.arrived, due }))
+        let whole = request.extensions().get::<WholeSince>();
+        let arrived = whole.map_or(call.arrived, |whole| whole.0);
+        Ok(Some(Wanted { method: Arc::clone(method), arrived, due }))
     }
 
     /// The place, or a turn in the queue for it.

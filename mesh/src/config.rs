@@ -64,6 +64,10 @@ pub struct AdmissionConfig {
     pub max_waiting: usize,
     /// Longest wait for a place, in milliseconds.
     pub max_wait_ms: u64,
+    /// A request must be whole after so many milliseconds; until then it takes no place.
+    pub max_arrival_ms: u64,
+    /// Bytes of all requests together that wait for their last one; more are shed.
+    pub max_arriving_bytes: usize,
     /// What a shed caller is told to wait, in milliseconds (`RetryInfo`).
     pub retry_after_ms: u64,
 }
@@ -76,6 +80,8 @@ impl Default for AdmissionConfig {
             max_streams: 1_024,
             max_waiting: 256,
             max_wait_ms: 250,
+            max_arrival_ms: 5_000,
+            max_arriving_bytes: 64 * 1024 * 1024,
             retry_after_ms: 500,
         }
     }
@@ -165,9 +171,11 @@ impl ServerConfig {
     /// # Errors
     /// [`ConfigError`] names the first setting that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, bool); 12] = [
+        let positive: [(&'static str, bool); 14] = [
             ("admission.max_calls", self.admission.max_calls > 0),
             ("admission.max_streams", self.admission.max_streams > 0),
+            ("admission.max_arrival_ms", self.admission.max_arrival_ms > 0),
+            ("admission.max_arriving_bytes", self.admission.max_arriving_bytes > 0),
             ("admission.retry_after_ms", self.admission.retry_after_ms > 0),
             ("http2.max_concurrent_streams", self.http2.max_concurrent_streams > 0),
             ("http2.max_pending_accept_reset_streams", self.http2.max_pending_accept_reset_streams > 0),

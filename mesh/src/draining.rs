@@ -46,8 +46,14 @@ impl Around for EndStreams {
             ending.await;
             tokio::time::sleep(grace).await;
         };
-        response.map(|body| Body::new(Draining { body: Some(body), told: told.boxed() }))
+        until_told(response, told)
     }
+}
+
+/// The same answer, ended with DRAINING once `told` is done; what is ready by then still goes out.
+#[must_use]
+pub fn until_told(response: Response, told: impl Future<Output = ()> + Send + 'static) -> Response {
+    response.map(|body| Body::new(Draining { body: Some(body), told: told.boxed() }))
 }
 
 struct Draining {

@@ -77,6 +77,11 @@ fn reason_of_transport(status: &Status) -> CommonReason {
     match status.code() {
         Code::Unimplemented => CommonReason::MethodUnknown,
         Code::OutOfRange if message.contains("message length too large") => CommonReason::MessageTooLarge,
+        // What is small on the wire and large when unpacked; and what cannot be unpacked.
+        Code::ResourceExhausted if message.starts_with("Error decompressing") => {
+            CommonReason::MessageTooLarge
+        }
+        Code::Internal if message.starts_with("Error decompressing") => CommonReason::MessageMalformed,
         Code::Internal if message.starts_with("failed to decode Protobuf") => CommonReason::MessageMalformed,
         Code::Internal if message == "Missing request message." => CommonReason::MessageMalformed,
         Code::Internal if message.starts_with("protocol error") => CommonReason::MessageMalformed,

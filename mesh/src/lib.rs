@@ -6,15 +6,16 @@
 //! 1. trace, 2. metrics (`telemetry/`): see every answer, the refusals below included
 //! 3. opening: finds the method in the contract, notes when the call arrived
 //! 4. catch-panic: inside trace, so that the panic has a span; outside all that could panic
-//! 5. admission: before any work is spent on a call that will be shed
-//! 6. end of streams: told when the server stops
-//! 7. deadline: covers identity and audit too, which may wait for a key set or a disk
-//! 8. audit of strangers: outside identity, so that refused tokens are events too
-//! 9. identity: who calls
-//! 10. audit: outside access, so that refusals are events too
-//! 11. access: may they
-//! 12. errors: what the handler may answer with
-//! 13. `accept(request)?`, then the handler
+//! 5. arrival: before admission, so that a slow sender holds no place
+//! 6. admission: before any work is spent on a call that will be shed
+//! 7. end of streams: told when the server stops
+//! 8. deadline: covers identity and audit too, which may wait for a key set or a disk
+//! 9. audit of strangers: outside identity, so that refused tokens are events too
+//! 10. identity: who calls
+//! 11. audit: outside access, so that refusals are events too
+//! 12. access: may they
+//! 13. errors: what the handler may answer with
+//! 14. `accept(request)?`, then the handler
 //!
 //! # The client stack, outermost first (`client.rs` is the only place that orders it)
 //!
@@ -28,7 +29,7 @@
 //! | `reason.rs`, `refusal.rs`, `status.rs` | reasons of the contract → `Status` → reasons at the client |
 //! | `principal.rs`, `context.rs` | who calls, and everything a use case needs to know of its call |
 //! | `deadline.rs` | how long is left, read from and written to `grpc-timeout` |
-//! | `layer.rs`; `opening`, `catch_panic`, `admission`, `draining`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
+//! | `layer.rs`; `opening`, `catch_panic`, `arrival`, `admission`, `draining`, `identify`, `audit`, `access`, `errors` | the server's layers, one file each |
 //! | `offer.rs` | how a generated service is offered: limit, compression |
 //! | `accept.rs`, `wire.rs`, `page.rs` | what a handler does with a request: check it, convert it, page it |
 //! | `server.rs`, `connections.rs`, `frame_limit.rs` | the list of layers; the HTTP/2 connections under it and their limits |
@@ -45,6 +46,7 @@ pub mod accept;
 pub mod access;
 pub mod admin;
 pub mod admission;
+pub mod arrival;
 pub mod audit;
 pub mod catch_panic;
 pub mod client;

@@ -55,6 +55,8 @@ pub struct MethodPolicy {
     pub retry: RetrySafety,
     /// Whether the gateway forwards it.
     pub exposure: Exposure,
+    /// Its request is a stream.
+    pub streams_requests: bool,
     /// It answers with a stream.
     pub streams_answers: bool,
     /// Its request carries a `request_id`: it changes something.
@@ -79,6 +81,7 @@ impl MethodPolicy {
             default_purpose: purpose,
             retry: RetrySafety::Never,
             exposure: Exposure::Internal,
+            streams_requests: false,
             streams_answers: false,
             changes: true,
         }

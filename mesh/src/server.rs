@@ -18,6 +18,7 @@ use tower::{Service, ServiceBuilder};
 use crate::access::Access;
 use crate::admin::{self, RenderMetrics};
 use crate::admission::Admission;
+use crate::arrival::Arrival;
 use crate::audit::{Audit, AuditSink, AuditStrangers};
 use crate::catch_panic::CatchPanic;
 use crate::config::{ConfigError, ServerConfig};
@@ -198,6 +199,8 @@ fn stack(
         .layer(AroundLayer::new(Opening::new(contract)))
         // Inside trace, so that the panic has its ids; outside all that may panic, the layers included.
         .layer(AroundLayer::new(CatchPanic))
+        // Before admission: a request that comes byte by byte holds no place while it does.
+        .layer(AroundLayer::new(Arrival::new(&parts.config.admission)))
         // Before any work is spent on a call that will be shed: tokens cost a signature check.
         .layer(AroundLayer::new(Admission::new(&parts.config.admission)))
         // Inside admission, so that a stream that was told gives its place back.

@@ -7,6 +7,7 @@ pub(crate) mod call_id;
 pub(crate) mod content_type;
 pub(crate) mod cors;
 pub(crate) mod deadline;
+pub(crate) mod draining;
 pub(crate) mod exposure;
 pub(crate) mod gate;
 pub(crate) mod principal_limit;

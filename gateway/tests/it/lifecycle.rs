@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use caremesh_mesh::CommonReason;
+use caremesh_mesh::status::Answer;
 use futures::StreamExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -101,6 +103,27 @@ async fn a_call_that_outlasts_the_drain_limit_is_cut_off() {
     world.ended().await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(call.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_stream_is_told_that_the_gateway_stops_and_the_drain_does_not_wait_for_its_end() {
+    let (world, _probe) = World::with_probe_and(|config| config.drain.stream_grace_ms = 200).await;
+    let client = Connection::open(&world).await;
+    let asked = client.signed(Ask { count: 1_000, delay_ms: 400, ..Ask::default() });
+    let mut stream = client.stream("Count", asked).await.expect("begins");
+    assert!(stream.next().await.expect("first").is_ok());
+    let begun = Instant::now();
+    world.shutdown.cancel();
+    let end = loop {
+        match stream.next().await.expect("ends with a status") {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+    assert!(Answer::of(&end).is(CommonReason::Draining), "{end:?}");
+    world.ended().await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

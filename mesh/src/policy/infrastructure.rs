@@ -60,6 +60,8 @@ fn open(service: &str, name: &str, deadline: Duration, streams_answers: bool) ->
         default_purpose: Purpose::Operations,
         retry: RetrySafety::Safe,
         exposure: Exposure::Internal,
+        // Only reflection is a stream of questions, and it answers with one too.
+        streams_requests: streams_answers,
         streams_answers,
         changes: false,
     }

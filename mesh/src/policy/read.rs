@@ -131,6 +131,7 @@ fn method_policy(
         default_purpose: audit.default_purpose(),
         retry: RetrySafety::try_from(said.retry).unwrap_or_default(),
         exposure: Exposure::try_from(said.exposure).unwrap_or_default(),
+        streams_requests: method.is_client_streaming(),
         streams_answers: method.is_server_streaming(),
         changes: method.input().get_field_by_name("request_id").is_some(),
     }

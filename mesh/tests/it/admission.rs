@@ -197,7 +197,7 @@ fn p99(times: &[Duration]) -> Duration {
 }
 
 /// Memory of this process in RAM, kilobytes.
-fn resident_kb() -> usize {
+pub(crate) fn resident_kb() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
     line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")

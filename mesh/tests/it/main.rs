@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+mod attacks;
 mod audit;
 mod deadline;
 mod errors;

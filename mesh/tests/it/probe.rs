@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use prost_protovalidate::{Validate, ValidationError, Violation};
 use tonic::body::Body;
+use tonic::codec::EnabledCompressionEncodings;
 use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -80,7 +81,12 @@ impl Service<http::Request<Body>> for Probe {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let probe = self.clone();
         Box::pin(async move {
-            let mut grpc = Grpc::new(ProstCodec::default());
+            let mut gzip = EnabledCompressionEncodings::default();
+            gzip.enable(caremesh_mesh::offer::ENCODING);
+            // As `offer!` does it for a generated server.
+            let mut grpc = Grpc::new(ProstCodec::default())
+                .apply_compression_config(gzip, EnabledCompressionEncodings::default())
+                .apply_max_message_size_config(Some(4 << 20), None);
             let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
             Ok(match method.as_str() {
                 "Ask" | "AskHealth" | "AskOpen" => grpc.unary(probe, request).await,

@@ -230,11 +230,17 @@ impl Client {
 
     /// Sends these bytes as the body of a call, and gives the status it ends with.
     pub(crate) async fn raw(&self, method: &str, body: &[u8]) -> Status {
+        self.raw_encoded(method, "identity", body).await
+    }
+
+    /// The same, with messages that are said to be encoded so.
+    pub(crate) async fn raw_encoded(&self, method: &str, encoding: &str, body: &[u8]) -> Status {
         let body = Full::new(Bytes::copy_from_slice(body));
         let request =
             http::Request::post(format!("{}{}", self.origin, path(method).as_str().trim_start_matches('/')))
                 .header("content-type", "application/grpc")
                 .header("te", "trailers")
+                .header("grpc-encoding", encoding)
                 .body(Body::new(body))
                 .expect("a request");
         let answer = self.http.request(request).await.expect("an answer");
