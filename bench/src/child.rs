@@ -25,7 +25,23 @@ impl Process {
 
     /// This program with `arguments`; gives the addresses that it prints on its first line.
     pub(crate) fn of_this_program(arguments: &[&str]) -> anyhow::Result<(Self, Vec<SocketAddr>)> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::of_this_program_under(&[], arguments)
+    }
+
+    /// The same, run by the program that `under` begins with.
+    pub(crate) fn of_this_program_under(
+        under: &[&str],
+        arguments: &[&str],
+    ) -> anyhow::Result<(Self, Vec<SocketAddr>)> {
+        let this = std::env::current_exe()?;
+        let mut command = match under {
+            [] => Command::new(this),
+            [program, options @ ..] => {
+                let mut command = Command::new(program);
+                command.args(options).arg(this);
+                command
+            }
+        };
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("no output")?;
         let process = Self(child);

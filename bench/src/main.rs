@@ -18,6 +18,7 @@ mod search;
 mod stack;
 mod startup;
 
+use anyhow::ensure;
 use clap::{Parser, Subcommand};
 
 /// Benchmarks that print ratios.
@@ -46,6 +47,8 @@ enum What {
     StackServer(stack::ChildOptions),
     /// The gateway beside Envoy, HAProxy and direct calls.
     Gateway(gateway::Options),
+    /// Instructions of a call through the gateway beside what was recorded; fails when it got dearer.
+    Instructions(gateway::instructions::Options),
     /// A process of `gateway`; not to be called by hand.
     #[command(hide = true)]
     GatewayPart(gateway::ChildOptions),
@@ -70,6 +73,7 @@ fn run(what: &What) -> anyhow::Result<()> {
         What::Stack(options) => stack::run(options),
         What::StackServer(options) => stack::serve(options),
         What::Gateway(options) => gateway::run(options),
+        What::Instructions(options) => gateway::instructions::run(options),
         What::GatewayPart(options) => gateway::serve(options),
         What::Build(options) => build::run(options),
     }
@@ -77,12 +81,17 @@ fn run(what: &What) -> anyhow::Result<()> {
 
 /// Everything with its defaults, the longest last. What cannot run says so and does not stop the others.
 fn all() -> anyhow::Result<()> {
-    for name in ["engine", "stack", "gateway", "ledger", "order", "search", "startup", "build"] {
+    let mut failed = Vec::new();
+    for name in
+        ["engine", "stack", "gateway", "instructions", "ledger", "order", "search", "startup", "build"]
+    {
         println!("\n# {name}");
         let arguments = Arguments::parse_from(["caremesh-bench", name]);
         if let Some(Err(error)) = arguments.what.as_ref().map(run) {
             println!("{name} did not finish: {error:#}");
+            failed.push(name);
         }
     }
+    ensure!(failed.is_empty(), "these did not finish: {}", failed.join(", "));
     Ok(())
 }

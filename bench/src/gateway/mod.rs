@@ -4,6 +4,7 @@
 
 mod edge;
 mod figures;
+pub(crate) mod instructions;
 mod load;
 mod peers;
 mod streams;
@@ -137,7 +138,18 @@ struct Runner {
 }
 
 impl Stage {
+    /// Everybody.
     async fn set(h2load: PathBuf, envoy: &Path) -> anyhow::Result<Self> {
+        let mut stage = Self::alone(h2load).await?;
+        for who in [Who::Gateway, Who::Bare] {
+            stage.runners.push(stage.gateway(who).await?);
+        }
+        stage.add_peers(envoy)?;
+        Ok(stage)
+    }
+
+    /// The upstream and those whom a gateway needs.
+    async fn alone(h2load: PathBuf) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = LocalCa::open_or_create(folder.path(), TRUST_DOMAIN, &SystemClock)?;
         authority.issue_files("edge", &SystemClock)?;
@@ -150,13 +162,7 @@ impl Stage {
             Process::of_this_program(&["gateway-part", "--authority", folder_text, "upstream"])?;
         let [plain, secure] = addresses[..] else { anyhow::bail!("the upstream listens on two ports") };
         let direct = Runner { who: Who::Direct, process: upstream, address: secure };
-        let mut stage =
-            Self { folder, issuer, receiver, token, generator, upstream_plain: plain, runners: vec![direct] };
-        for who in [Who::Gateway, Who::Bare] {
-            stage.runners.push(stage.gateway(who).await?);
-        }
-        stage.add_peers(envoy)?;
-        Ok(stage)
+        Ok(Self { folder, issuer, receiver, token, generator, upstream_plain: plain, runners: vec![direct] })
     }
 
     fn add_peers(&mut self, envoy: &Path) -> anyhow::Result<()> {
@@ -180,6 +186,11 @@ impl Stage {
 
     /// A gateway that has found the upstream.
     async fn gateway(&self, who: Who) -> anyhow::Result<Runner> {
+        self.gateway_under(&[], who).await
+    }
+
+    /// The same, run by another program: that program's arguments come before its own.
+    async fn gateway_under(&self, under: &[&str], who: Who) -> anyhow::Result<Runner> {
         let folder = self.folder.path().to_str().context("a folder whose name is no text")?;
         let (issuer, otlp) = (self.issuer.url(), self.receiver.endpoint());
         let upstream = format!("http://{}", self.upstream_plain);
@@ -188,9 +199,9 @@ impl Stage {
         if who == Who::Bare {
             arguments.push("--bare");
         }
-        let (process, addresses) = Process::of_this_program(&arguments)?;
+        let (process, addresses) = Process::of_this_program_under(under, &arguments)?;
         let runner = Runner { who, process, address: addresses[0] };
-        for _ in 0..100 {
+        for _ in 0..400 {
             if self.opener(runner.address)?.answers().await {
                 return Ok(runner);
             }
