@@ -66,7 +66,7 @@ fn few_places(config: &mut ServerConfig) {
     config.admission.min_calls = 4;
     config.admission.max_waiting = 4;
     config.admission.max_wait_ms = 100;
-    config.admission.max_arrival_ms = 2_000;
+    config.admission.max_arrival_ms = 4_500;
 }
 
 #[tokio::test]
@@ -77,9 +77,9 @@ async fn requests_that_never_come_whole_take_no_place_from_others_and_end() {
     for _ in 0..10 {
         others_are_served(&world).await;
     }
-    assert!(begun.elapsed() < Duration::from_millis(1_900), "they were all there: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(4_300), "they were all there: {:?}", begun.elapsed());
     // Their time over, each is told so, and the connection is as good as any.
-    sleep(Duration::from_millis(2_200)).await;
+    sleep(Duration::from_millis(4_700)).await;
     let again = [
         frame(HEADERS, END_HEADERS, 1_001, &call("AskOpen")),
         frame(DATA, END_STREAM, 1_001, &[0, 0, 0, 0, 4, 0x0a, 2, b'o', b'k']),
@@ -127,6 +127,41 @@ async fn a_flood_of_resets_ends_its_own_connection_and_no_other() {
     http2::flood(&mut stream, &flood, 1, SOON).await;
     let end = http2::end(&mut stream, SOON).await;
     assert!(matches!(end, End::GoAway(ENHANCE_YOUR_CALM) | End::Closed), "{end:?}");
+    others_are_served(&world).await;
+}
+
+#[tokio::test]
+async fn calls_that_break_the_protocol_again_and_again_end_their_connection() {
+    let world = World::with(|config| config.http2.max_local_error_reset_streams = 20).await;
+    let mut stream = attacker(&world).await;
+    // A body of five bytes is announced and none comes: this server resets the stream (RFC 9113, section 8.1.1).
+    let headers = header_block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/caremesh.probe.v1.ProbeService/AskOpen"),
+        (":authority", "localhost"),
+        ("content-length", "5"),
+    ]);
+    let flood: Vec<u8> = (0..200_u32)
+        .flat_map(|nth| frame(HEADERS, END_HEADERS | END_STREAM, nth * 2 + 1, &headers))
+        .collect();
+    http2::flood(&mut stream, &flood, 1, SOON).await;
+    let end = http2::end(&mut stream, SOON).await;
+    assert!(matches!(end, End::GoAway(ENHANCE_YOUR_CALM) | End::Closed), "{end:?}");
+    others_are_served(&world).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_gone() {
+    let world = World::with(|config| {
+        config.http2.keepalive_interval_s = 1;
+        config.http2.keepalive_timeout_s = 1;
+    })
+    .await;
+    let mut stream = attacker(&world).await;
+    let begun = Instant::now();
+    assert_ne!(http2::end(&mut stream, SOON).await, End::Open);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     others_are_served(&world).await;
 }
 

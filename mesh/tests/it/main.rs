@@ -12,6 +12,7 @@ mod hops;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod pages;
 mod panics;
 mod probe;
 mod reflection;
