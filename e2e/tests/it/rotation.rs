@@ -26,7 +26,7 @@ use tonic::{Code, Status};
 /// Clients that enter persons and read them at once.
 const CLIENTS: usize = 4;
 /// Persons who are there before the first rotation: more than one step of it.
-const ENTERED: usize = 500;
+const ENTERED: usize = 300;
 /// How long a call is tried again while nobody answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Rotations that may end before the kill reaches them.
@@ -53,7 +53,7 @@ async fn no_field_is_unreadable_when_a_rotation_is_killed_under_load_on_postgres
 async fn rotate_again_and_again(database_url: &str, extra: &[(&'static str, String)]) -> Result<()> {
     let mut mesh = Separate::start(database_url, extra).await?;
     mesh.load_demo().await?;
-    let caller = Caller { channel: mesh.channel()?, token: mesh.token("ngozi")? };
+    let caller = Caller { channel: mesh.channel()?, token: Arc::new(Mutex::new(mesh.token("ngozi")?)) };
     let entered = Entered::default();
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
@@ -61,10 +61,15 @@ async fn rotate_again_and_again(database_url: &str, extra: &[(&'static str, Stri
         clients.spawn(use_persons(caller.clone(), Arc::clone(&entered), Arc::clone(&stop)));
     }
     while entered.lock().await.len() < ENTERED {
-        ensure!(clients.try_join_next().is_none(), "a client gave up");
+        if let Some(ended) = clients.try_join_next() {
+            ended??;
+            anyhow::bail!("a client stopped");
+        }
+        caller.renew(&mesh).await?;
         sleep(Duration::from_millis(50)).await;
     }
     for cycle in 1..=tools::kill_cycles().div_ceil(2) {
+        caller.renew(&mesh).await?;
         kill_in_the_middle(&mesh).await.with_context(|| format!("rotation {cycle}"))?;
         // The service comes back without a key in memory, half of them wrapped anew.
         mesh.policy.kill().await?;
@@ -79,6 +84,7 @@ async fn rotate_again_and_again(database_url: &str, extra: &[(&'static str, Stri
     }
     mesh.policy.kill().await?;
     mesh.restart_policy().await?;
+    caller.renew(&mesh).await?;
     read_all(&caller, &entered).await.context("after the last rotation")
 }
 
@@ -140,10 +146,20 @@ async fn read_all(caller: &Caller, entered: &Entered) -> Result<()> {
 #[derive(Clone)]
 struct Caller {
     channel: Channel,
-    token: String,
+    token: Arc<Mutex<String>>,
 }
 
 impl Caller {
+    /// A busy machine may outlive a token.
+    async fn renew(&self, mesh: &Separate) -> Result<()> {
+        *self.token.lock().await = mesh.token("ngozi")?;
+        Ok(())
+    }
+
+    async fn signed<T>(&self, message: T) -> Result<tonic::Request<T>, Status> {
+        signed(message, &self.token.lock().await).map_err(|_| Status::internal("token"))
+    }
+
     async fn enter(&self) -> Result<(String, String)> {
         let name = SystemIds.uuid().to_string();
         let profile = PersonProfile {
@@ -159,7 +175,7 @@ impl Caller {
         };
         let answer = self
             .patiently(|| async {
-                let asked = signed(asked.clone(), &self.token).map_err(|_| Status::internal("token"))?;
+                let asked = self.signed(asked.clone()).await?;
                 PersonServiceClient::new(self.channel.clone()).create_person(asked).await
             })
             .await?;
@@ -170,7 +186,7 @@ impl Caller {
         let asked = GetPersonRequest { person_id: id.clone() };
         let answer = self
             .patiently(|| async {
-                let asked = signed(asked.clone(), &self.token).map_err(|_| Status::internal("token"))?;
+                let asked = self.signed(asked.clone()).await?;
                 PersonServiceClient::new(self.channel.clone()).get_person(asked).await
             })
             .await
