@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use caremesh_e2e::program::Program;
 use caremesh_e2e::separate::Separate;
 use caremesh_e2e::story::signed;
 use caremesh_e2e::tools;
