@@ -172,6 +172,24 @@ for_each_database! { with world;
         assert_eq!(ages, 4);
     }
 
+    async fn a_renewal_is_not_paid_for_once_its_policy_is_cancelled(world: World) {
+        let family = world.family().await;
+        world.travel(lagos().start_of(end_of(&family.policy).plus_days(-50)));
+        let quote = world.offered(&family).await;
+        let cancel = CancelPolicyRequest {
+            request_id: request_id(),
+            policy_id: family.policy.policy_id.clone(),
+            reason: CancelReason::HolderRequest.into(),
+            effective_date: None,
+            etag: String::new(),
+        };
+        let mut holder = PolicyServiceClient::new(world.mesh.person(&world.server, &family.holder).expect("a caller"));
+        holder.cancel_policy(cancel).await.expect("cancelled");
+        let late = world.pay_for(&quote).await.expect_err("a policy that has ended has no next term");
+        assert_eq!(reason(&late), "POLICY_NOT_IN_FORCE");
+        assert_eq!(world.present(&family).await.terms.len(), 1);
+    }
+
     async fn a_renewal_against_a_cancellation_has_one_outcome(world: World) {
         for _ in 0..2 {
             let family = world.family().await;
