@@ -393,10 +393,8 @@ impl Limits {
             (self.max_connection_age_s > 0, "max_connection_age_s", "must be 1 or more"),
             (self.unknown_deadline_ms > 0, "unknown_deadline_ms", "must be 1 or more"),
         ];
-        match rules.iter().find(|(holds, ..)| !holds) {
-            Some((_, field, rule)) => Err(ConfigError::new(format!("limits.{field}"), rule)),
-            None => Ok(()),
-        }
+        let broken = rules.iter().find(|(holds, ..)| !holds);
+        broken.map_or(Ok(()), |(_, field, rule)| Err(ConfigError::new(format!("limits.{field}"), rule)))
     }
 }
 
