@@ -198,6 +198,7 @@ fn p99(times: &[Duration]) -> Duration {
 
 /// Memory is told per process, and other tests run in this one: runs a test again in a process of its own, and says so to
 /// the caller, who is done then. In that process it answers no.
+#[expect(clippy::disallowed_methods, reason = "the process is told so by its environment")]
 async fn ran_in_a_process_of_its_own(test: &str) -> bool {
     const ALONE: &str = "CAREMESH_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
@@ -208,7 +209,6 @@ async fn ran_in_a_process_of_its_own(test: &str) -> bool {
     let ran = again.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().await.expect("it runs");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    println!("{}", said.lines().find(|line| line.starts_with("capacity")).unwrap_or_default());
     true
 }
 
