@@ -116,7 +116,8 @@ async fn ledger(config: &policy::Config) -> Result<(), Failure> {
     bar.finish_and_clear();
     let report = report.or_environment()?;
     for layer in &report.overdrawn {
-        terminal::say(&format!("{}: overdrawn by {}, with a recovery", layer.layer, layer.amount));
+        let (id, amount, recovery) = (&layer.layer, layer.amount, &layer.recovery);
+        terminal::say(&format!("{id}: overdrawn by {amount}, recovered by {recovery}"));
     }
     for difference in &report.differences {
         terminal::say(&format!(

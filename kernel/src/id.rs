@@ -57,6 +57,8 @@ register! {
     Endorsement EndorsementId "end";
     /// Premium that is given back.
     Refund RefundId "rfd";
+    /// What recovers benefit that was used beyond a limit lowered later.
+    Recovery RecoveryId "rcv";
     /// A benefit account.
     Account AccountId "acc";
     /// One layer of a benefit account.

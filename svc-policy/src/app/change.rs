@@ -13,13 +13,15 @@ use prost::Message;
 use super::life::{Books, agreed, books, premium_of, schedule};
 use super::policy::Policy;
 use super::{App, Error, Once, events};
+use crate::domain::engine::CoverLayer;
 use crate::domain::life::{Agreement, Amount, ChangeRefusal, EndorsementKind};
 use crate::domain::policy::PolicyState;
 use crate::store::life::{EndorsementRow, RefundRow};
-use crate::store::{Scope, life, policy, quote};
+use crate::store::policy::SegmentRow;
+use crate::store::{Error as StoreError, Scope, life, policy, quote};
 
 /// Namespace of the ids of endorsements and refunds. Never to change.
-const CHANGE_NAMESPACE: Uuid = Uuid::from_u128(0x1f6a_0d53_9b7e_4c28_b1d4_7e52_c90f_38a6);
+pub(crate) const CHANGE_NAMESPACE: Uuid = Uuid::from_u128(0x1f6a_0d53_9b7e_4c28_b1d4_7e52_c90f_38a6);
 
 /// Tries of a change that met another one.
 const TRIES: u32 = 5;
@@ -94,6 +96,53 @@ impl Draft {
         terms.for_each(|term| state.clone_into(&mut term.state));
     }
 
+    /// Id of the endorsement that this change makes.
+    pub(crate) fn endorsement_id(&self) -> EndorsementId {
+        let parts = [self.next.policy.id.to_string(), self.next.policy.version.to_string()];
+        EndorsementId::derive(CHANGE_NAMESPACE, &[&parts[0], &parts[1]])
+    }
+
+    /// The last segment of the last term.
+    pub(crate) fn segment(&self) -> Result<&SegmentRow, Error> {
+        let of_term = |row: &&SegmentRow| self.next.terms.last().is_some_and(|term| term.id == row.term_id);
+        let last = self.next.segments.iter().rfind(of_term);
+        last.ok_or(StoreError::Corrupt("a term without a segment").into())
+    }
+
+    /// The sum insured of the last term, layer by layer.
+    pub(crate) fn layers(&self) -> Result<Vec<CoverLayer>, Error> {
+        let (Some(first), Some(term)) = (self.next.terms.first(), self.next.terms.last()) else {
+            return Err(StoreError::Corrupt("a policy without a term").into());
+        };
+        let (text, sum) = (term.layers.as_deref(), self.segment()?.sum_insured);
+        Ok(policy::layers_of(text, sum, self.books.term, first.starts_on)?)
+    }
+
+    /// Puts other layers in the place of the sum insured.
+    pub(crate) fn cover_with(&mut self, layers: &[CoverLayer]) -> Result<(), Error> {
+        let text = policy::layers_text(layers)?;
+        if let Some(term) = self.next.terms.last_mut() {
+            term.layers = Some(text);
+        }
+        Ok(())
+    }
+
+    /// Ends the last segment on a day, and begins another one with what differs in it.
+    pub(crate) fn begin_segment(
+        &mut self,
+        from: Date,
+        change: impl FnOnce(&mut SegmentRow),
+    ) -> Result<(), Error> {
+        let mut fresh = SegmentRow { starts_on: from, ..self.segment()?.clone() };
+        change(&mut fresh);
+        self.next.segments.retain(|row| row.term_id != fresh.term_id || row.starts_on < from);
+        for row in self.next.segments.iter_mut().filter(|row| row.term_id == fresh.term_id) {
+            row.ends_on = row.ends_on.min(from);
+        }
+        self.next.segments.push(fresh);
+        Ok(())
+    }
+
     /// Adds the endorsement, and the refund if anything is given back.
     pub(crate) fn endorse(
         &mut self,
@@ -102,10 +151,7 @@ impl Draft {
         change: Amount,
         refund: Amount,
     ) {
-        let (policy, number) = (self.next.policy.id, self.next.policy.version);
-        let parts = [policy.to_string(), number.to_string()];
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let id = EndorsementId::derive(CHANGE_NAMESPACE, &parts);
+        let (policy, number, id) = (self.next.policy.id, self.next.policy.version, self.endorsement_id());
         self.next.endorsements.push(EndorsementRow {
             id,
             policy_id: policy,

@@ -4,8 +4,8 @@ use caremesh_kernel::{Date, DateRange, MemberId, PersonId, PlanVersionId, Policy
 use caremesh_mesh::{CallContext, Touched};
 
 use super::{App, Error};
-use crate::domain::account::{Account, LayerKind, Snapshot};
-use crate::domain::engine::{AccountNeed, Cover, CoverLayer, CoveredMember, Event};
+use crate::domain::account::{Account, Snapshot};
+use crate::domain::engine::{AccountNeed, Cover, CoveredMember, Event};
 use crate::store::ledger::snapshot::{self, DrawsAsked};
 use crate::store::{Error as StoreError, Scope, policy};
 
@@ -188,13 +188,7 @@ fn cover_of(
         return Err(StoreError::Corrupt("a segment without its term").into());
     };
     let term_range = range(term.starts_on, term.ends_on)?;
-    let base = CoverLayer {
-        kind: LayerKind::Base,
-        ordinal: 0,
-        amount_minor: segment.sum_insured,
-        valid: term_range,
-        waiting_from: first.starts_on,
-    };
+    let layers = policy::layers_of(term.layers.as_deref(), segment.sum_insured, term_range, first.starts_on)?;
     Ok(Cover {
         policy: found.policy.id,
         term: term.id,
@@ -203,7 +197,7 @@ fn cover_of(
         segment: range(segment.starts_on, segment.ends_on)?,
         currency: found.policy.currency,
         continuous_since: first.starts_on,
-        layers: vec![base],
+        layers,
         member,
     })
 }

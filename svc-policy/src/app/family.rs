@@ -22,7 +22,35 @@ pub(crate) struct MemberFacts {
     pub(crate) declared: Vec<String>,
 }
 
+/// What a cover keeps of a member, opened before a change is decided. It has no Debug: it is health data.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    /// Whose.
+    pub(crate) member: MemberId,
+    /// Day of birth.
+    pub(crate) birth: Date,
+    /// ICD-10 codes of declared conditions.
+    pub(crate) declared: Vec<String>,
+}
+
 impl App {
+    /// What the cover keeps of every member; those who were erased are not in it.
+    pub(crate) async fn all_facts(
+        &self,
+        context: &CallContext,
+        found: &policy::Found,
+    ) -> Result<Vec<Facts>, Error> {
+        let mut all = Vec::with_capacity(found.members.len());
+        for row in &found.members {
+            match self.open_facts(context, row).await {
+                Ok(MemberFacts { birth, declared }) => all.push(Facts { member: row.id, birth, declared }),
+                Err(Error::Store(caremesh_db::Error::KeyDestroyed)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
     /// The members with their ages, for a premium. Every person must be one that the caller may know.
     pub(crate) async fn proposed(
         &self,

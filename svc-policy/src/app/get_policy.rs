@@ -45,5 +45,6 @@ fn as_known(now: policy::Found, then: life::Known, instant: Timestamp) -> policy
         receipts: now.receipts.into_iter().filter(|row| row.created_at <= micros).collect(),
         endorsements: now.endorsements.into_iter().filter(|row| row.made_at <= micros).collect(),
         refunds: now.refunds.into_iter().filter(|row| row.created_at <= micros).collect(),
+        recoveries: now.recoveries.into_iter().filter(|row| row.created_at <= micros).collect(),
     }
 }

@@ -1,17 +1,19 @@
 //! A policy as it is answered: rows, plan and opened references put together.
 
 use caremesh_db::keys::{Field, PersonKey};
+use caremesh_kernel::{AccountId, EndorsementId, MemberId, PlanId, ReceiptId, RecoveryId, RefundId};
 use caremesh_kernel::{
     Currency, Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, TermId, Timestamp,
 };
-use caremesh_kernel::{EndorsementId, MemberId, PlanId, ReceiptId, RefundId};
 
 use super::life::standing_premium;
 use super::{App, Error};
-use crate::domain::life::{Amount, EndorsementKind};
-use crate::domain::plan::{Carrier, Relation};
+use crate::domain::account::Measure;
+use crate::domain::engine::CoverLayer;
+use crate::domain::life::{Amount, EndorsementKind, moratorium_ends};
+use crate::domain::plan::{Carrier, Jurisdiction, Relation};
 use crate::domain::policy::{PolicyState, Premium};
-use crate::store::life::{EndorsementRow, RefundRow};
+use crate::store::life::{EndorsementRow, RecoveryRow, RefundRow};
 use crate::store::{Error as StoreError, policy, quote};
 
 /// A policy.
@@ -55,6 +57,8 @@ pub struct Policy {
     pub endorsements: Vec<Endorsement>,
     /// What was given back.
     pub refunds: Vec<Refund>,
+    /// What was used beyond a limit that was lowered later.
+    pub recoveries: Vec<Recovery>,
 }
 
 /// A change of a policy.
@@ -87,6 +91,32 @@ pub struct Refund {
     pub created: Timestamp,
 }
 
+/// Benefit that was used or held beyond a limit lowered later.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Its id.
+    pub id: RecoveryId,
+    /// The change that it follows from.
+    pub endorsement: EndorsementId,
+    /// The account.
+    pub account: AccountId,
+    /// What is counted.
+    pub measure: Measure,
+    /// How much, in that measure.
+    pub amount: i64,
+    /// When it was found.
+    pub created: Timestamp,
+}
+
+/// A layer of the sum insured.
+#[derive(Clone, Debug)]
+pub struct SumLayer {
+    /// What was bought or granted.
+    pub layer: CoverLayer,
+    /// Of each member who is covered on its days: since when waiting counts, and from when it is not contested any longer.
+    pub clocks: Vec<(MemberId, Date, Option<Date>)>,
+}
+
 /// A policy year.
 #[derive(Clone, Debug)]
 pub struct Term {
@@ -100,6 +130,8 @@ pub struct Term {
     pub state: String,
     /// Which plan version holds from when, with which sum insured.
     pub segments: Vec<(DateRange, PlanVersionId, Money)>,
+    /// The sum insured, layer by layer.
+    pub layers: Vec<SumLayer>,
 }
 
 /// A covered person.
@@ -173,7 +205,8 @@ impl App {
         let living = self.living(&found, now)?;
         let premium = standing_premium(&found, &living)?;
         let endorsements = found.endorsements.iter().map(endorsement).collect::<Result<_, _>>()?;
-        let policy::Found { policy: row, quote, terms, segments, members, receipts, refunds, .. } = found;
+        let terms = found.terms.iter().map(|row| term(row, &found, law)).collect::<Result<_, _>>()?;
+        let policy::Found { policy: row, quote, members, receipts, refunds, recoveries, .. } = found;
         let currency = row.currency;
         Ok(Policy {
             id: row.id,
@@ -182,7 +215,7 @@ impl App {
             policyholder: row.policyholder,
             zone: row.zone,
             currency,
-            terms: terms.iter().map(|row| term(row, &segments, currency)).collect::<Result<_, _>>()?,
+            terms,
             members: members.iter().map(member).collect::<Result<_, _>>()?,
             premium,
             receipts: receipts.iter().map(|row| receipt(key, currency, row)).collect::<Result<_, _>>()?,
@@ -195,12 +228,20 @@ impl App {
             today: law.zone.day_of(now),
             endorsements,
             refunds: refunds.iter().map(refund).collect(),
+            recoveries: recoveries.iter().map(recovery).collect(),
         })
     }
 }
 
-fn term(row: &policy::TermRow, segments: &[policy::SegmentRow], currency: Currency) -> Result<Term, Error> {
-    let own = segments.iter().filter(|segment| segment.term_id == row.id);
+fn term(row: &policy::TermRow, found: &policy::Found, law: &Jurisdiction) -> Result<Term, Error> {
+    let own: Vec<&policy::SegmentRow> =
+        found.segments.iter().filter(|segment| segment.term_id == row.id).collect();
+    let (currency, sum) = (found.policy.currency, own.last().map_or(0, |segment| segment.sum_insured));
+    let (days, since) = (
+        range(row.starts_on, row.ends_on)?,
+        found.terms.first().map_or(row.starts_on, |first| first.starts_on),
+    );
+    let layers = policy::layers_of(row.layers.as_deref(), sum, days, since)?;
     let segment = |segment: &policy::SegmentRow| {
         let days = range(segment.starts_on, segment.ends_on)?;
         Ok::<_, Error>((days, segment.plan_version_id, Money::new(currency, segment.sum_insured)))
@@ -208,10 +249,22 @@ fn term(row: &policy::TermRow, segments: &[policy::SegmentRow], currency: Curren
     Ok(Term {
         id: row.id,
         number: row.number,
-        days: range(row.starts_on, row.ends_on)?,
+        days,
         state: row.state.clone(),
-        segments: own.map(segment).collect::<Result<_, _>>()?,
+        segments: own.into_iter().map(segment).collect::<Result<_, _>>()?,
+        layers: layers.into_iter().map(|layer| sum_layer(layer, &found.members, law)).collect(),
     })
+}
+
+fn sum_layer(layer: CoverLayer, members: &[policy::MemberRow], law: &Jurisdiction) -> SumLayer {
+    let covered =
+        members.iter().filter(|row| row.starts_on < layer.valid.end() && layer.valid.start() < row.ends_on);
+    let clock = |row: &policy::MemberRow| {
+        let ends = moratorium_ends(law, row.continuous_from, layer.waiting_from);
+        (row.id, row.continuous_from.max(layer.waiting_from), ends)
+    };
+    let clocks = covered.map(clock).collect();
+    SumLayer { layer, clocks }
 }
 
 fn member(row: &policy::MemberRow) -> Result<Member, Error> {
@@ -241,6 +294,17 @@ fn refund(row: &RefundRow) -> Refund {
         id: row.id,
         endorsement: row.endorsement_id,
         amount: Amount { net: row.net, tax: row.tax },
+        created: Timestamp::from_micros(row.created_at),
+    }
+}
+
+fn recovery(row: &RecoveryRow) -> Recovery {
+    Recovery {
+        id: row.id,
+        endorsement: row.endorsement_id,
+        account: row.account_id,
+        measure: row.measure,
+        amount: row.amount,
         created: Timestamp::from_micros(row.created_at),
     }
 }

@@ -202,6 +202,7 @@ fn in_memory(
         state: "OPEN".to_owned(),
         premium: None,
         quote_id: None,
+        layers: None,
     };
     let segment = policy::SegmentRow {
         term_id: bought.term.id,
@@ -221,6 +222,7 @@ fn in_memory(
         receipts,
         endorsements: Vec::new(),
         refunds: Vec::new(),
+        recoveries: Vec::new(),
     }
 }
 

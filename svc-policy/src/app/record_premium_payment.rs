@@ -13,7 +13,7 @@ use super::life::{books, clocks, schedule};
 use super::policy::{PremiumReceipt, receipt, reference_field};
 use super::quote::{of_row, policy_state};
 use super::{App, Error, Once, events};
-use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, standing};
+use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, carried, standing};
 use crate::domain::policy::{self as cover, Payment, receive};
 use crate::store::{Scope, life, policy, quote};
 
@@ -258,6 +258,7 @@ fn renew(
 ) -> Result<TermId, Error> {
     let state = state.after(cover::LifeEvent::Renew).map_err(|_| ChangeRefusal::NotInForce)?;
     let number = draft.next.terms.last().map_or(1, |last| last.number + 1);
+    let layers = carried(&draft.layers()?, draft.books.term, paid.quote.sum_insured, term);
     let policy = draft.next.policy.id;
     let id = TermId::derive(TERM_NAMESPACE, &[&policy.to_string(), &number.to_string()]);
     draft.next.terms.push(policy::TermRow {
@@ -269,6 +270,7 @@ fn renew(
         state: "OPEN".to_owned(),
         premium: None,
         quote_id: Some(paid.quote.id),
+        layers: Some(policy::layers_text(&layers)?),
     });
     let from = day.max(term.start());
     draft.next.segments.push(policy::SegmentRow {

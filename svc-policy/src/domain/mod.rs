@@ -12,3 +12,4 @@ pub mod person;
 pub mod plan;
 pub mod policy;
 pub mod premium;
+pub mod relimit;

@@ -120,8 +120,9 @@ fn restoration(
         return Err(unknown);
     }
     let Some(opening) = open_account(plan, ground, &grant.account) else { return Err(unknown) };
-    let bought =
-        opening.layers.iter().filter(|l| matches!(l.key.kind, LayerKind::Base | LayerKind::Increase));
+    let bought = opening.layers.iter().filter(|layer| {
+        matches!(layer.key.kind, LayerKind::Base | LayerKind::Increase) && layer.valid.contains(event.date)
+    });
     let bought: i64 = bought.map(|layer| layer.granted).sum();
     if checked_half_up(bought, i64::from(rule.bps), 10_000) != Some(grant.amount) {
         return Err(unknown);

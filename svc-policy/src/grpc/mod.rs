@@ -5,6 +5,7 @@ mod audit;
 mod benefit;
 mod convert;
 mod eligibility;
+mod endorsement;
 mod error;
 mod feed;
 mod person;
@@ -19,6 +20,7 @@ use caremesh_mesh::{CallContext, offer};
 use caremesh_proto::policy::v1::audit_service_server::AuditServiceServer;
 use caremesh_proto::policy::v1::benefit_service_server::BenefitServiceServer;
 use caremesh_proto::policy::v1::eligibility_service_server::EligibilityServiceServer;
+use caremesh_proto::policy::v1::endorsement_service_server::EndorsementServiceServer;
 use caremesh_proto::policy::v1::feed_service_server::FeedServiceServer;
 use caremesh_proto::policy::v1::person_service_server::PersonServiceServer;
 use caremesh_proto::policy::v1::plan_service_server::PlanServiceServer;
@@ -51,6 +53,7 @@ pub(crate) fn add_to(
         .add(offer!(PlanServiceServer, door.clone(), most))
         .add(offer!(PersonServiceServer, door.clone(), most))
         .add(offer!(PolicyServiceServer, door.clone(), most))
+        .add(offer!(EndorsementServiceServer, door.clone(), most))
         .add(offer!(EligibilityServiceServer, door.clone(), most))
         .add(offer!(BenefitServiceServer, door.clone(), most))
         .add(offer!(FeedServiceServer, door.clone(), most))

@@ -7,6 +7,7 @@ mod m0003_openings;
 mod m0004_life;
 mod m0005_renewal;
 mod m0006_rights;
+mod m0007_layers;
 
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0004_life::Life));
         all.push(Box::new(m0005_renewal::Renewal));
         all.push(Box::new(m0006_rights::Rights));
+        all.push(Box::new(m0007_layers::Layers));
         all
     }
 }

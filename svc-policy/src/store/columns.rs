@@ -35,6 +35,7 @@ pub(super) fn term_object(kind: Kind) -> String {
         ("state", "t.state"),
         ("premium", "t.premium"),
         ("quote_id", "t.quote_id"),
+        ("layers", "t.layers"),
     ];
     object(kind, &columns)
 }

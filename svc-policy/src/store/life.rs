@@ -2,13 +2,16 @@
 //! is ever changed or removed; the rows of the policy itself say how it stands now.
 
 use caremesh_db::{Batch, Expect, Kind};
-use caremesh_kernel::{Date, EndorsementId, MemberId, PolicyId, RefundId, TermId, Timestamp};
+use caremesh_kernel::{
+    AccountId, Date, EndorsementId, MemberId, PolicyId, RecoveryId, RefundId, TermId, Timestamp,
+};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Due;
 use super::policy::{Found, MemberRow, Row, SegmentRow, TermRow, insert_members};
 use super::{Error, parse_id};
+use crate::domain::account::Measure;
 use caremesh_db::sql::{Column, json, list, object, parse, statement};
 
 /// A row of `endorsement`.
@@ -36,6 +39,20 @@ pub(crate) struct RefundRow {
     pub(crate) term_id: Option<TermId>,
     pub(crate) net: i64,
     pub(crate) tax: i64,
+    pub(crate) created_at: i64,
+}
+
+/// A row of `recovery`: benefit that was used beyond a limit lowered later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RecoveryRow {
+    pub(crate) id: RecoveryId,
+    pub(crate) policy_id: PolicyId,
+    pub(crate) endorsement_id: EndorsementId,
+    pub(crate) term_id: TermId,
+    pub(crate) account_id: AccountId,
+    pub(crate) measure: Measure,
+    /// In the account's measure.
+    pub(crate) amount: i64,
     pub(crate) created_at: i64,
 }
 
@@ -84,6 +101,14 @@ pub(super) fn refund_object(kind: Kind) -> String {
     object(kind, &columns)
 }
 
+pub(super) fn recovery_object(kind: Kind) -> String {
+    let names =
+        ["id", "policy_id", "endorsement_id", "term_id", "account_id", "measure", "amount", "created_at"];
+    let columns = names.map(|name| (name, format!("y.{name}")));
+    let columns: Vec<(&str, &str)> = columns.iter().map(|(name, column)| (*name, column.as_str())).collect();
+    object(kind, &columns)
+}
+
 /// The policy as `after` has it, when it is still at the version of `before`; what is new is inserted, what differs is
 /// changed, and the new version is remembered as known from its instant on.
 pub(crate) fn save(kind: Kind, before: &Found, after: &Found) -> Result<Batch, Error> {
@@ -93,7 +118,7 @@ pub(crate) fn save(kind: Kind, before: &Found, after: &Found) -> Result<Batch, E
         save_term(&mut batch, term, before.terms.iter().any(|old| old.id == term.id));
     }
     for segment in after.segments.iter().filter(|segment| !before.segments.contains(segment)) {
-        add_segment(&mut batch, segment);
+        save_segment(&mut batch, segment);
     }
     let known = |member: &&MemberRow| before.members.iter().any(|old| old.id == member.id);
     let new: Vec<MemberRow> = after.members.iter().filter(|member| !known(member)).cloned().collect();
@@ -109,6 +134,7 @@ pub(crate) fn save(kind: Kind, before: &Found, after: &Found) -> Result<Batch, E
         .skip(before.endorsements.len())
         .for_each(|row| add_endorsement(&mut batch, row));
     after.refunds.iter().skip(before.refunds.len()).for_each(|row| add_refund(&mut batch, row));
+    after.recoveries.iter().skip(before.recoveries.len()).for_each(|row| add_recovery(&mut batch, row));
     batch.append(remember(after)?);
     Ok(batch)
 }
@@ -150,10 +176,11 @@ fn policy(batch: &mut Batch, version: i64, row: &Row) {
 
 fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
     let sql = if known {
-        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7, quote_id = $8 WHERE id = $1"
+        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7, quote_id = $8, layers = $9 \
+         WHERE id = $1"
     } else {
-        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium, quote_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium, quote_id, layers) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     };
     let values = vec![
         term.id.to_string().into(),
@@ -164,13 +191,16 @@ fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
         term.state.clone().into(),
         term.premium.clone().into(),
         term.quote_id.map(|id| id.to_string()).into(),
+        term.layers.clone().into(),
     ];
     batch.push("policy_term", sql, values, Expect::Rows(1));
 }
 
-fn add_segment(batch: &mut Batch, segment: &SegmentRow) {
+/// A segment never begins on another day; a change within it ends it earlier.
+fn save_segment(batch: &mut Batch, segment: &SegmentRow) {
     let sql = "INSERT INTO term_segment (term_id, starts_on, ends_on, plan_version_id, sum_insured) \
-         VALUES ($1, $2, $3, $4, $5)";
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (term_id, starts_on) DO UPDATE SET ends_on = excluded.ends_on, \
+         plan_version_id = excluded.plan_version_id, sum_insured = excluded.sum_insured";
     let values = vec![
         segment.term_id.to_string().into(),
         segment.starts_on.to_string().into(),
@@ -222,6 +252,22 @@ fn add_refund(batch: &mut Batch, row: &RefundRow) {
         row.term_id.map(|id| id.to_string()).into(),
     ];
     batch.push("refund", sql, values, Expect::Rows(1));
+}
+
+fn add_recovery(batch: &mut Batch, row: &RecoveryRow) {
+    let sql = "INSERT INTO recovery (id, policy_id, endorsement_id, term_id, account_id, measure, amount, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let values = vec![
+        row.id.to_string().into(),
+        row.policy_id.to_string().into(),
+        row.endorsement_id.to_string().into(),
+        row.term_id.to_string().into(),
+        row.account_id.to_string().into(),
+        row.measure.name().into(),
+        row.amount.into(),
+        row.created_at.into(),
+    ];
+    batch.push("recovery", sql, values, Expect::Rows(1));
 }
 
 /// The policy as it was known at an instant; none when it was not known yet.

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, Value};
 use serde::Serialize;
 
 use super::columns::{member_object, policy_object, segment_object, term_object};
-use super::life::{self, EndorsementRow, RefundRow};
+use super::life::{self, EndorsementRow, RecoveryRow, RefundRow};
 use super::quote::{self, ReceiptRow};
 use super::scope::{self, Scope};
 use super::{Error, parse_id};
@@ -17,7 +17,7 @@ use caremesh_db::sql::{bytes_of, json, list, parse, statement, tagged};
 
 mod rows;
 
-pub(crate) use rows::{Found, MemberRow, Row, SegmentRow, TermRow};
+pub(crate) use rows::{Found, MemberRow, Row, SegmentRow, TermRow, layers_of, layers_text};
 
 /// Ids of the scope's policies after a cursor, newest first: at most `limit`, and of one person if one is named.
 pub(crate) async fn list_ids<C: ConnectionTrait>(
@@ -82,6 +82,7 @@ struct Rows {
     receipts: Vec<ReceiptRow>,
     endorsements: Vec<EndorsementRow>,
     refunds: Vec<RefundRow>,
+    recoveries: Vec<RecoveryRow>,
 }
 
 impl Rows {
@@ -95,6 +96,7 @@ impl Rows {
             "receipt" => self.receipts.push(parse(body)?),
             "endorsement" => self.endorsements.push(parse(body)?),
             "refund" => self.refunds.push(parse(body)?),
+            "recovery" => self.recoveries.push(parse(body)?),
             _ => return Err(Error::Corrupt("an unknown arm of a statement")),
         }
         Ok(())
@@ -127,7 +129,21 @@ impl Rows {
         let mut refunds: Vec<RefundRow> =
             self.refunds.iter().filter(|row| row.policy_id == id).cloned().collect();
         refunds.sort_by_key(|row| (row.created_at, row.id));
-        Some(Ok(Found { policy, quote, quotes, terms, segments, members, receipts, endorsements, refunds }))
+        let mut recoveries: Vec<RecoveryRow> =
+            self.recoveries.iter().filter(|row| row.policy_id == id).cloned().collect();
+        recoveries.sort_by_key(|row| (row.created_at, row.id));
+        Some(Ok(Found {
+            policy,
+            quote,
+            quotes,
+            terms,
+            segments,
+            members,
+            receipts,
+            endorsements,
+            refunds,
+            recoveries,
+        }))
     }
 }
 
@@ -211,12 +227,14 @@ fn whole_arms(kind: Kind, seen: &str) -> String {
          SELECT 'receipt', {receipt} FROM receipt e JOIN quote q ON q.id = e.quote_id \
          JOIN seen p ON q.renews_policy_id = p.id UNION ALL \
          SELECT 'endorsement', {endorsement} FROM endorsement n JOIN seen p ON p.id = n.policy_id UNION ALL \
-         SELECT 'refund', {refund} FROM refund f JOIN seen p ON p.id = f.policy_id",
+         SELECT 'refund', {refund} FROM refund f JOIN seen p ON p.id = f.policy_id UNION ALL \
+         SELECT 'recovery', {recovery} FROM recovery y JOIN seen p ON p.id = y.policy_id",
         arms = arms(kind, seen),
         quote = quote::quote_object(kind),
         receipt = quote::receipt_object(kind),
         endorsement = life::endorsement_object(kind),
         refund = life::refund_object(kind),
+        recovery = life::recovery_object(kind),
     )
 }
 

@@ -6,10 +6,11 @@ use caremesh_testkit::for_each_database;
 use crate::common::*;
 
 /// Every service that svc-policy serves.
-const SERVED: [&str; 7] = [
+const SERVED: [&str; 8] = [
     "caremesh.policy.v1.AuditService",
     "caremesh.policy.v1.BenefitService",
     "caremesh.policy.v1.EligibilityService",
+    "caremesh.policy.v1.EndorsementService",
     "caremesh.policy.v1.FeedService",
     "caremesh.policy.v1.PersonService",
     "caremesh.policy.v1.PlanService",
@@ -18,13 +19,13 @@ const SERVED: [&str; 7] = [
 
 for_each_database! { with world;
     async fn every_role_and_service_meets_every_method_as_the_contract_says(world: World) {
-        let methods = 23;
+        let methods = 24;
         let tried = access_matrix_holds(&world.mesh, &world.server, &SERVED).await.expect("the matrix holds");
         assert!(tried > methods * 13, "{tried} calls");
     }
 
     async fn every_rule_of_every_request_is_enforced(world: World) {
         let broken = every_rule_is_enforced(&world.mesh, &world.server, &SERVED).await.expect("each is refused");
-        assert!(broken >= 23, "{broken} requests");
+        assert!(broken >= 24, "{broken} requests");
     }
 }

@@ -13,3 +13,4 @@ mod purchase;
 mod races;
 mod renewal;
 mod stay;
+mod sum_insured;

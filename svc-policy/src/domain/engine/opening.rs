@@ -183,11 +183,14 @@ fn percent_layers<'a>(
     let source = if of_member { ground.member_layers } else { owners };
     let mut counted: Vec<&CoverLayer> = source.iter().filter(|layer| counts_for(base, layer.kind)).collect();
     counted.sort_by_key(|layer| (layer.kind, layer.valid.start(), layer.ordinal));
-    let mut sum = 0i64;
+    let mut before: Vec<&CoverLayer> = Vec::new();
     counted.into_iter().filter_map(move |layer| {
-        let before = share.of(sum);
-        sum = sum.saturating_add(layer.amount_minor);
-        let added = share.of(sum) - before;
+        // A layer comes on top of those that are good on some day of its own: a limit lowered and raised again is not added
+        // to what it was before.
+        let beside = before.iter().filter(|other| other.valid.overlaps(layer.valid));
+        let sum = beside.fold(0i64, |sum, other| sum.saturating_add(other.amount_minor));
+        before.push(layer);
+        let added = share.of(sum.saturating_add(layer.amount_minor)) - share.of(sum);
         (added > 0).then_some((layer, added))
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn prepare(
     }
     let granted: u16 =
         entry.account.layers.iter().map(|l| u16::from(l.key.kind == LayerKind::Restored)).sum();
-    let amount = amount(entry, rule);
+    let amount = amount(entry, rule, date);
     if granted >= rule.times || amount == 0 {
         return;
     }
@@ -55,13 +55,14 @@ fn has_room(entry: &Entry<'_>, date: Date) -> bool {
     entry.account.layers.iter().any(|layer| layer.valid.contains(date) && layer.room() > 0)
 }
 
-/// Base with increases, without bonus; the plan's share of it, half-up.
-fn amount(entry: &Entry<'_>, rule: &Restoration) -> i64 {
+/// Base with increases that are good on the day, without bonus; the plan's share of it, half-up.
+fn amount(entry: &Entry<'_>, rule: &Restoration, date: Date) -> i64 {
     let base: i64 = entry
         .account
         .layers
         .iter()
         .filter(|layer| matches!(layer.key.kind, LayerKind::Base | LayerKind::Increase))
+        .filter(|layer| layer.valid.contains(date))
         .map(|layer| layer.granted)
         .sum();
     checked_half_up(base, i64::from(rule.bps), 10_000).unwrap_or(MAX_AMOUNT).min(MAX_AMOUNT)

@@ -1,7 +1,7 @@
 //! What is agreed to be paid for a term, and how endorsements move it (rule R10). Net of tax, tax beside it, both in minor
 //! units. INV-P5 at every step: received − refunded + receivable = earned + unearned + retained.
 
-use caremesh_kernel::{Date, DateRange, PersonId, half_up, split_largest_remainder};
+use caremesh_kernel::{Bps, Date, DateRange, PersonId, half_up, split_largest_remainder};
 
 use crate::domain::premium::earned;
 
@@ -82,6 +82,21 @@ pub struct Ending {
     pub refunded: Amount,
 }
 
+/// What a change of cover makes dearer or cheaper; minor units.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'c> {
+    /// What each member pays more, or below zero less, for the days that are left.
+    pub shares: &'c [(PersonId, i64)],
+    /// The rates of tax on what is more.
+    pub rates: &'c [Bps],
+    /// The first day of the change.
+    pub from: Date,
+    /// The first day after the term.
+    pub until: Date,
+    /// When what is more is due.
+    pub due: Date,
+}
+
 impl Agreement {
     /// What is agreed, net: parts and what is retained.
     #[must_use]
@@ -151,6 +166,65 @@ impl Agreement {
         next.tax -= credit.tax;
         let refund = next.credit(credit);
         (next, credit, refund)
+    }
+
+    /// Cover changes from a day on: each member pays so much more for the days that are left, or less. More is one payment
+    /// more, due on a day, with the tax on it; less goes off the next payments, the next one first, and what is left over is
+    /// given back. Answers the agreement, what the change adds to it, and what is a refund.
+    #[must_use]
+    pub fn changed(&self, change: &Change<'_>) -> (Self, Amount, Amount) {
+        let mut next = self.clone();
+        let mut net = 0;
+        for (person, share) in change.shares {
+            net += next.reprice(*person, *share, change);
+        }
+        if net >= 0 {
+            let more = Amount { net, tax: change.rates.iter().map(|rate| rate.of(net)).sum() };
+            next.tax += more.tax;
+            if more.total() > 0 {
+                next.owe(more, change.due);
+            }
+            return (next, more, Amount::default());
+        }
+        let credit = Amount { net: -net, tax: share(-net, self.tax, self.premium()) };
+        next.tax -= credit.tax;
+        let refund = next.credit(credit);
+        (next, Amount { net, tax: -credit.tax }, refund)
+    }
+
+    /// Adds a member's share for the days that are left, or takes it off the parts that are not earned yet, the youngest
+    /// first. Answers what it came to.
+    fn reprice(&mut self, person: PersonId, share: i64, change: &Change<'_>) -> i64 {
+        if share >= 0 {
+            let days = DateRange::of_days(change.from, change.from.days_until(change.until).max(0));
+            self.parts.extend((share > 0).then_some(Part { person, net: share, days }));
+            return share;
+        }
+        let mut left = -share;
+        for place in (0..self.parts.len()).rev() {
+            let part = self.parts[place];
+            if part.person != person || part.days.end() <= change.from {
+                continue;
+            }
+            let kept = earned(part.net, part.days, change.from);
+            let off = left.min(part.net - kept);
+            left -= off;
+            let rest = Part {
+                net: part.net - kept - off,
+                days: DateRange::of_days(
+                    part.days.start().max(change.from),
+                    part.days.start().max(change.from).days_until(part.days.end()),
+                ),
+                ..part
+            };
+            self.parts[place] = Part { net: kept, days: until(part.days, change.from), ..part };
+            if part.days.start() < change.from {
+                self.parts.push(rest);
+            } else {
+                self.parts[place] = rest;
+            }
+        }
+        share + left
     }
 
     /// The policy ends. Answers what is agreed after it, and the refund: premium received less premium for days on cover,

@@ -166,6 +166,25 @@ pub fn check_cancellation(
     Ok(day.max(term.start()))
 }
 
+/// From when what is covered may change: today or later, at most ninety days ahead, within the term, and not before a change
+/// of the same kind that was made already: `last` is the first day of the term's last segment.
+///
+/// # Errors
+/// [`ChangeRefusal::Day`].
+pub fn check_from(
+    wish: Option<Date>,
+    term: DateRange,
+    last: Date,
+    today: Date,
+) -> Result<Date, ChangeRefusal> {
+    let from = wish.unwrap_or(today.max(term.start()));
+    let ahead = from > today.plus_days(AHEAD_DAYS).max(term.start());
+    if from < today || from < last || ahead || !term.contains(from) {
+        return Err(ChangeRefusal::Day);
+    }
+    Ok(from)
+}
+
 /// How long before the end of a term the next one can be bought, in days.
 const RENEWAL_AHEAD_DAYS: i64 = 60;
 
@@ -209,10 +228,12 @@ pub enum EndorsementKind {
     Expire,
     /// The next term was paid.
     Renew,
+    /// The sum insured was raised or lowered.
+    SumInsured,
 }
 
 impl EndorsementKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::AddMember,
         Self::RemoveMember,
         Self::Cancel,
@@ -220,6 +241,7 @@ impl EndorsementKind {
         Self::Reinstate,
         Self::Expire,
         Self::Renew,
+        Self::SumInsured,
     ];
 
     /// Its name in the store.
@@ -233,6 +255,7 @@ impl EndorsementKind {
             Self::Reinstate => "REINSTATE",
             Self::Expire => "EXPIRE",
             Self::Renew => "RENEW",
+            Self::SumInsured => "SUM_INSURED",
         }
     }
 

@@ -6,15 +6,17 @@ mod change;
 mod reminder;
 mod spending;
 mod standing;
+mod sum_insured;
 
-pub use agreement::{Agreement, Amount, Due, Ending, Part};
+pub use agreement::{Agreement, Amount, Change, Due, Ending, Part};
 pub use change::{
     CancelReason, ChangeRefusal, EndorsementKind, RemoveReason, check_addition, check_cancellation,
-    check_removal, check_renewal, newborn_start, renews,
+    check_from, check_removal, check_renewal, newborn_start, renews,
 };
 pub use reminder::{Reminder, ReminderKind, reminders};
 pub use spending::money_accounts;
 pub use standing::{Clocks, Standing, standing};
+pub use sum_insured::{carried, lowered, moratorium_ends, raised, sum_on, without_bonus};
 
 #[cfg(test)]
 mod tests;

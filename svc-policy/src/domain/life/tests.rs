@@ -1,7 +1,7 @@
 //! The life of a policy: every transition that exists and none besides, books that are even at every step (INV-P5), and
 //! what time alone does.
 
-use caremesh_kernel::{Date, DateRange, PersonId, Timestamp, Uuid, split_largest_remainder};
+use caremesh_kernel::{Bps, Date, DateRange, PersonId, Timestamp, Uuid, split_largest_remainder};
 use proptest::prelude::*;
 
 use super::*;
@@ -145,6 +145,7 @@ enum Step {
     Pay,
     Join { net: i64, tax: i64, on: i64 },
     Leave { who: usize, on: i64 },
+    Change { shares: Vec<i64>, on: i64 },
     Cancel { on: i64, charges: i64, used: i64, held: i64 },
 }
 
@@ -153,6 +154,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Pay),
         2 => (0i64..2_000_000, 0i64..300_000, 0i64..366).prop_map(|(net, tax, on)| Step::Join { net, tax, on }),
         2 => (0usize..6, 0i64..366).prop_map(|(who, on)| Step::Leave { who, on }),
+        2 => (prop::collection::vec(-1_500_000i64..1_500_000, 1..4), 0i64..366)
+            .prop_map(|(shares, on)| Step::Change { shares, on }),
         1 => (0i64..366, 0i64..50_000, 0i64..900_000, 0i64..900_000)
             .prop_map(|(on, charges, used, held)| Step::Cancel { on, charges, used, held }),
     ]
@@ -186,6 +189,18 @@ proptest! {
                     let (next, credit, refund) = now.without(person(who), start.plus_days(on));
                     prop_assert_eq!(next.net() + credit.net, before, "a credit is what is agreed no more");
                     prop_assert!(refund.net <= credit.net && refund.tax <= credit.tax);
+                    refunded = Amount { net: refunded.net + refund.net, tax: refunded.tax + refund.tax };
+                    now = next;
+                }
+                Step::Change { shares, on } => {
+                    let shares: Vec<_> = shares.iter().enumerate().map(|(n, share)| (person(n), *share)).collect();
+                    let rates = [Bps::new(750).unwrap()];
+                    let from = start.plus_days(on.min(term.days() - 1));
+                    let change = Change { shares: &shares, rates: &rates, from, until: term.end(), due: from };
+                    let earned = now.earned(from);
+                    let (next, change, refund) = now.changed(&change);
+                    prop_assert_eq!(next.net(), now.net() + change.net);
+                    prop_assert_eq!(next.earned(from), earned, "what is earned stays earned");
                     refunded = Amount { net: refunded.net + refund.net, tax: refunded.tax + refund.tax };
                     now = next;
                 }

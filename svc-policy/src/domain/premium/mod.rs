@@ -3,11 +3,15 @@
 //! Entry points: [`quote`], [`mid_term_premium`], [`earned`], [`Cancellation::refund`], [`credit_next_instalments`],
 //! [`carrier_shares`]. Pure; amounts in minor units of the plan's currency.
 
+mod difference;
 mod quote;
 mod refund;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(in crate::domain) use difference::shared;
+pub use difference::{Insured, Sold, difference};
 pub use quote::{
     Instalment, MemberPremium, Premium, PremiumError, Proposal, ProposedMember, TaxAmount, mid_term_premium,
     quote, renewal,

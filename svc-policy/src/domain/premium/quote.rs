@@ -155,17 +155,8 @@ fn computed(
     jurisdiction: &Jurisdiction,
     proposal: &Proposal,
 ) -> Result<Premium, PremiumError> {
-    let gross = (0..proposal.members.len())
-        .map(|member| gross(plan, proposal, member, Fraction::ONE))
-        .collect::<Result<Vec<i64>, _>>()?;
-    let gross_minor: i64 = gross.iter().sum();
-    let discount_minor = discount(plan, proposal.members.len(), gross_minor)?;
-    let shares = split_largest_remainder(discount_minor, &gross);
-    let members: Vec<MemberPremium> = gross
-        .iter()
-        .zip(shares)
-        .map(|(gross, share)| MemberPremium { gross_minor: *gross, net_minor: gross - share })
-        .collect();
+    let (members, discount_minor) = members(plan, proposal)?;
+    let gross_minor: i64 = members.iter().map(|member| member.gross_minor).sum();
     let net_minor = gross_minor - discount_minor;
     let taxes = taxes(plan, jurisdiction, proposal.start, net_minor);
     let tax_minor = taxes.iter().map(|tax| tax.amount_minor).sum();
@@ -183,6 +174,22 @@ fn computed(
         instalments,
         term,
     })
+}
+
+/// Each member's rate with loadings, less the member's share of the discount, which is taken once on the sum; and the discount.
+fn members(plan: &PlanVersion, proposal: &Proposal) -> Result<(Vec<MemberPremium>, i64), PremiumError> {
+    let gross = (0..proposal.members.len())
+        .map(|member| gross(plan, proposal, member, Fraction::ONE))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let discount_minor = discount(plan, proposal.members.len(), gross.iter().sum())?;
+    let shares = split_largest_remainder(discount_minor, &gross);
+    let part = |(gross, share): (&i64, i64)| MemberPremium { gross_minor: *gross, net_minor: gross - share };
+    Ok((gross.iter().zip(shares).map(part).collect(), discount_minor))
+}
+
+/// The net premium of each member for the whole term.
+pub(super) fn nets(plan: &PlanVersion, proposal: &Proposal) -> Result<Vec<i64>, PremiumError> {
+    Ok(members(plan, proposal)?.0.iter().map(|member| member.net_minor).collect())
 }
 
 fn check_offered(plan: &PlanVersion, proposal: &Proposal) -> Result<(), PremiumError> {

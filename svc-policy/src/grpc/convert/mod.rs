@@ -3,6 +3,8 @@
 
 pub(super) mod benefit;
 pub(super) mod cover;
+pub(super) mod endorsement;
+mod layers;
 pub(super) mod person;
 pub(super) mod plan;
 pub(super) mod policy;

@@ -6,7 +6,7 @@ use caremesh_proto::policy::v1 as wire;
 use caremesh_proto::r#type::v1 as types;
 
 use super::plan::carrier;
-use super::words;
+use super::{layers, words};
 use crate::app::change::Target;
 use crate::app::policy::{Endorsement, Member, Policy, PremiumReceipt, Refund, Term};
 use crate::app::{
@@ -110,7 +110,7 @@ pub(in crate::grpc) fn policy(policy: &Policy) -> wire::Policy {
         policyholder_person_id: policy.policyholder.to_string(),
         time_zone: policy.zone.clone(),
         currency_code: policy.currency.code().to_owned(),
-        terms: policy.terms.iter().map(term).collect(),
+        terms: policy.terms.iter().map(|one| term(one, policy.currency)).collect(),
         members: policy.members.iter().map(|member| covered(member, policy)).collect(),
         premium: Some(premium(&policy.premium, policy.currency)),
         receipts: policy.receipts.iter().map(receipt).collect(),
@@ -122,6 +122,7 @@ pub(in crate::grpc) fn policy(policy: &Policy) -> wire::Policy {
         update_time: Some(policy.updated.to_wire()),
         endorsements: policy.endorsements.iter().map(endorsement).collect(),
         refunds: policy.refunds.iter().map(|refund| given_back(refund, policy.currency)).collect(),
+        recoveries: policy.recoveries.iter().map(layers::recovery).collect(),
     }
 }
 
@@ -146,6 +147,7 @@ fn endorsement(change: &Endorsement) -> wire::Endorsement {
         EndorsementKind::Reinstate => wire::EndorsementKind::Reinstate,
         EndorsementKind::Expire => wire::EndorsementKind::Expire,
         EndorsementKind::Renew => wire::EndorsementKind::Renew,
+        EndorsementKind::SumInsured => wire::EndorsementKind::SumInsured,
     };
     wire::Endorsement {
         endorsement_id: change.id.to_string(),
@@ -168,7 +170,7 @@ fn given_back(refund: &Refund, currency: Currency) -> wire::Refund {
     }
 }
 
-fn term(term: &Term) -> wire::PolicyTerm {
+fn term(term: &Term, currency: Currency) -> wire::PolicyTerm {
     let state = match term.state.as_str() {
         "OPEN" => wire::TermState::Open,
         "RUN_OFF" => wire::TermState::RunOff,
@@ -189,6 +191,7 @@ fn term(term: &Term) -> wire::PolicyTerm {
         period: Some(term.days.to_wire()),
         state: state.into(),
         segments: term.segments.iter().map(segment).collect(),
+        layers: term.layers.iter().map(|layer| layers::layer(layer, currency)).collect(),
     }
 }
 
@@ -245,7 +248,7 @@ pub(in crate::grpc) fn booked(booked: &record_premium_payment::Booked) -> wire::
     }
 }
 
-fn target(policy: &str, etag: String) -> Checked<Target> {
+pub(super) fn target(policy: &str, etag: String) -> Checked<Target> {
     Ok(Target { policy: shared::id("policy_id", policy)?, etag: (!etag.is_empty()).then_some(etag) })
 }
 

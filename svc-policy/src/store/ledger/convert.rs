@@ -6,13 +6,13 @@ use caremesh_kernel::{AccountId, Date, DateRange, HoldId, MemberId, Timestamp};
 
 use super::read::Bought;
 use super::rows::{AccountRow, CapturedRow, CoverRow, DrawRow, HoldLegRow, HoldRow, LayerRow, LegRow};
-use crate::domain::account::{Account, AccountKey, Layer, LayerKey, LayerKind, PriorDraw};
-use crate::domain::engine::CoverLayer;
+use crate::domain::account::{Account, AccountKey, Layer, LayerKey, PriorDraw};
 use crate::domain::ledger::{
     Captured, CoverState, Entry, EntryKind, Event, Hold, HoldLeg, HoldState, LineKind, Source, Term,
     TermState,
 };
 use crate::store::Error;
+use crate::store::policy::layers_of;
 
 /// Accounts with their layers in draw order, in the order of their ids.
 pub(super) fn accounts(rows: Vec<AccountRow>, layers: Vec<LayerRow>) -> Result<Vec<Account>, Error> {
@@ -171,18 +171,11 @@ pub(super) fn term(row: &CoverRow, day: Date) -> Result<Term, Error> {
 /// What was bought, as accounts open by it.
 pub(super) fn bought(row: &CoverRow, member: MemberId) -> Result<Bought, Error> {
     let days = DateRange::new(row.term_from, row.term_until).map_err(|_| Error::Corrupt("days of cover"))?;
-    let base = CoverLayer {
-        kind: LayerKind::Base,
-        ordinal: 0,
-        amount_minor: row.sum_insured,
-        valid: days,
-        waiting_from: row.policy_since,
-    };
     Ok(Bought {
         days,
         currency: row.currency,
         since: row.policy_since,
-        layers: vec![base],
+        layers: layers_of(row.layers.as_deref(), row.sum_insured, days, row.policy_since)?,
         member,
         relation: row.relation,
     })

@@ -177,6 +177,7 @@ fn here(kind: Kind) -> String {
             ("term_until", "t.ends_on"),
             ("plan_version_id", "s.plan_version_id"),
             ("sum_insured", "s.sum_insured"),
+            ("layers", "t.layers"),
             ("policy_since", "f.starts_on"),
             ("relation", "m.relation"),
             ("cover_from", "m.starts_on"),

@@ -29,6 +29,8 @@ pub struct Overdrawn {
     pub layer: String,
     /// By how much.
     pub amount: i64,
+    /// The last recovery of it.
+    pub recovery: String,
 }
 
 /// What verification found.
@@ -134,6 +136,7 @@ fn checks(kind: Kind) -> String {
         too_much_reversed(kind),
         over_room(kind),
         without_recovery(kind),
+        unlike_recovery(kind),
         overdrawn(kind),
     ];
     balances.into_iter().chain(others).collect::<Vec<_>>().join(" UNION ALL ")
@@ -225,7 +228,20 @@ fn without_recovery(kind: Kind) -> String {
     difference(kind, "leg.recovery", &from)
 }
 
+/// What is overdrawn is what is to be recovered.
+fn unlike_recovery(kind: Kind) -> String {
+    let from = format!(
+        "SELECT k.recovery AS subject, COALESCE(MAX(r.amount), 0) AS stored, CAST(SUM(k.overdrawn) AS BIGINT) AS journal \
+         FROM posting_leg k LEFT JOIN recovery r ON r.id = k.recovery AND r.account_id = k.account_id \
+         WHERE k.overdrawn > 0 AND k.recovery IS NOT NULL AND {} GROUP BY k.recovery, k.account_id",
+        of_lot("k")
+    );
+    difference(kind, "recovery.amount", &from)
+}
+
 fn overdrawn(kind: Kind) -> String {
-    let row = object(kind, &[("layer", "l.id"), ("amount", "l.overdrawn")]);
+    let recovery = "(SELECT k.recovery FROM posting_leg k WHERE k.account_id = l.account_id AND k.layer_id = l.id \
+         AND k.overdrawn > 0 ORDER BY k.posted_at DESC LIMIT 1)";
+    let row = object(kind, &[("layer", "l.id"), ("amount", "l.overdrawn"), ("recovery", recovery)]);
     format!("SELECT 'overdrawn' AS tag, {row} AS body FROM layer l WHERE l.overdrawn > 0 AND {}", of_lot("l"))
 }

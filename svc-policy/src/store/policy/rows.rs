@@ -1,10 +1,15 @@
 //! What the tables of policies hold, row by row. It must not know how they are read or written.
 
-use caremesh_kernel::{Currency, Date, MemberId, PersonId, PlanId, PlanVersionId, PolicyId, QuoteId, TermId};
+use caremesh_kernel::{
+    Currency, Date, DateRange, MemberId, PersonId, PlanId, PlanVersionId, PolicyId, QuoteId, TermId,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::account::LayerKind;
+use crate::domain::engine::CoverLayer;
 use crate::domain::plan::Relation;
-use crate::store::life::{EndorsementRow, RefundRow};
+use crate::store::Error;
+use crate::store::life::{EndorsementRow, RecoveryRow, RefundRow};
 use crate::store::quote::{self, ReceiptRow};
 
 /// A row of `policy`.
@@ -45,6 +50,35 @@ pub(crate) struct TermRow {
     /// The quote of a term after the first.
     #[serde(default)]
     pub(crate) quote_id: Option<QuoteId>,
+    /// The sum insured layer by layer, as JSON text; one layer, the sum of the segment, while nothing has changed it.
+    #[serde(default)]
+    pub(crate) layers: Option<String>,
+}
+
+/// The layers of a term's sum insured, out of the column: without one it is the sum of the segment, as it was bought, its
+/// waiting clock the policy's first day.
+pub(crate) fn layers_of(
+    text: Option<&str>,
+    sum_minor: i64,
+    term: DateRange,
+    since: Date,
+) -> Result<Vec<CoverLayer>, Error> {
+    if let Some(text) = text {
+        return serde_json::from_str(text).map_err(|_| Error::Corrupt("policy_term.layers"));
+    }
+    let base = CoverLayer {
+        kind: LayerKind::Base,
+        ordinal: 0,
+        amount_minor: sum_minor,
+        valid: term,
+        waiting_from: since,
+    };
+    Ok(vec![base])
+}
+
+/// The layers as they are stored.
+pub(crate) fn layers_text(layers: &[CoverLayer]) -> Result<String, Error> {
+    serde_json::to_string(layers).map_err(|_| Error::Corrupt("policy_term.layers"))
 }
 
 /// A row of `term_segment`.
@@ -90,4 +124,5 @@ pub(crate) struct Found {
     pub(crate) receipts: Vec<ReceiptRow>,
     pub(crate) endorsements: Vec<EndorsementRow>,
     pub(crate) refunds: Vec<RefundRow>,
+    pub(crate) recoveries: Vec<RecoveryRow>,
 }
