@@ -14,16 +14,28 @@ use crate::config::Sources;
 use crate::exit::{Failure, OrFail};
 use crate::terminal;
 
+/// How much an import gives way; 19 is the most.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// Reads a file into the store of svc-pharmacy.
 ///
 /// # Errors
 /// When a setting is wrong, the file is none of the known formats, or the database does not answer.
 pub fn run(what: Imported, file: &Path, root: Option<&Path>, sources: &Sources) -> Result<(), Failure> {
     let config = pharmacy_config(root, sources)?;
+    give_way();
     match what {
         Imported::Medications => medications(&config, file),
         Imported::Reference => reference(&config, file),
     }
+}
+
+/// An import can wait a moment; whoever is served on the same machine meanwhile cannot. Before the first thread is started,
+/// because threads take over the priority of the one that starts them.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    rustix::process::setpriority_process(None, NICENESS).unwrap_or(());
 }
 
 /// Interactions, classes, names, allergies and ages, for safety checks.

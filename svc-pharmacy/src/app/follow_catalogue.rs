@@ -1,6 +1,8 @@
 //! Keeps the search index at the catalogue: what changed is read from the feed of this service's own outbox and taken in with
 //! its version; an index that is empty or of other settings is built anew beside the old one and swapped. GetIndexStatus.
 
+use std::sync::Arc;
+
 use caremesh_db::feed::FeedEvent;
 use caremesh_kernel::{ProductBatchId, ProductId};
 use caremesh_mesh::CallContext;
@@ -10,7 +12,8 @@ use prost::Message as _;
 use super::catalogue_entry::document;
 use super::{App, Error, catalogue_events};
 use crate::domain::product::Catalogued;
-use crate::search::index::{Document, IndexStatus, Rebuild};
+use crate::search::index::{Document, IndexError, IndexStatus, Rebuild};
+use crate::search::quiet::quietly;
 use crate::store::product;
 
 /// Products read at once when the index is built.
@@ -60,8 +63,13 @@ pub(crate) async fn begin(app: &App, context: &CallContext) -> Result<i64, Error
         let Some(last) = rows.last() else { break };
         after = Some(last.product.id());
         any = true;
-        let documents: Vec<Document> = rows.iter().map(document).collect();
-        app.search.learn(&documents);
+        let search = Arc::clone(&app.search);
+        let documents = quietly(move || {
+            let documents: Vec<Document> = rows.iter().map(document).collect();
+            search.learn(&documents);
+            documents
+        });
+        let documents = documents.await.ok_or_else(broke_off)?;
         if let Some(building) = &mut building {
             building.add(documents).await?;
         }
@@ -99,15 +107,25 @@ pub(crate) async fn step(app: &App, context: &CallContext, position: i64) -> Res
         oldest.map_or(0, |at| app.clock.now().as_micros().saturating_sub(at.as_micros()).max(0) / 1_000);
     measure(lag, batches.len());
     if !batches.is_empty() {
-        let rows = product::of_batches(&app.db.read(context), &batches).await?;
-        take_in(app, &rows, reached).await?;
+        let mut documents = Vec::new();
+        for batch in batches {
+            // One at a time: a batch is read in a moment, and others that wait for this thread have their turn between.
+            let rows = product::of_batch(&app.db.read(context), batch).await?;
+            documents.extend(of(rows).await?);
+        }
+        app.search.put(documents, reached).await?;
         measure(0, 0);
     }
     Ok((reached, reached != position))
 }
 
-async fn take_in(app: &App, rows: &[Catalogued], position: i64) -> Result<(), Error> {
-    Ok(app.search.put(rows.iter().map(document).collect(), position).await?)
+/// What is indexed of rows; read from them while others are served.
+async fn of(rows: Vec<Catalogued>) -> Result<Vec<Document>, Error> {
+    Ok(quietly(move || rows.iter().map(document).collect()).await.ok_or_else(broke_off)?)
+}
+
+fn broke_off() -> IndexError {
+    IndexError::Failed("products could not be read".to_owned())
 }
 
 fn measure(lag_ms: i64, pending: usize) {

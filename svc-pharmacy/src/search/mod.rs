@@ -10,6 +10,7 @@
 //! | `index.rs` | the port behind which an engine stands |
 //! | `embedded/`, `meilisearch/` | the two engines |
 //! | `rank.rs`, `explain.rs` | the order of what was found, and why it was |
+//! | `quiet.rs` | work that no search waits for |
 //!
 //! It finds keys. What is shown of a product, price and stock above all, is read from the catalogue.
 
@@ -21,6 +22,7 @@ pub mod index;
 mod look_alike;
 pub mod meilisearch;
 mod nearby;
+pub(crate) mod quiet;
 mod rank;
 mod synonyms;
 mod text;
@@ -39,6 +41,7 @@ use caremesh_kernel::Uuid;
 use document::Terms;
 pub use explain::{Explained, Highlight, LookAlike};
 use index::{Change, Document, Facet, IndexError, MedicationIndex, Query};
+use quiet::quietly;
 use synonyms::Synonyms;
 pub use understand::Why;
 use understand::{Knowledge, Understood};
@@ -176,24 +179,22 @@ impl Search {
     ///
     /// # Errors
     /// [`IndexError`].
-    pub async fn put(&self, documents: Vec<Document>, position: i64) -> Result<(), IndexError> {
-        self.learn(&documents);
-        let changes = documents.into_iter().map(|document| Change::Put(Box::new(document))).collect();
-        self.index.apply(changes, position).await
+    pub async fn put(self: &Arc<Self>, documents: Vec<Document>, position: i64) -> Result<(), IndexError> {
+        let this = Arc::clone(self);
+        let changes = quietly(move || {
+            this.learn(&documents);
+            documents.into_iter().map(|document| Change::Put(Box::new(document))).collect()
+        });
+        let broke_off = || IndexError::Failed("the words could not be learned".to_owned());
+        self.index.apply(changes.await.ok_or_else(broke_off)?, position).await
     }
 
     /// Finds products.
     ///
     /// # Errors
     /// [`IndexError`] of the engine.
-    pub async fn find(self: &Arc<Self>, asked: Asked) -> Result<Results, IndexError> {
-        let this = Arc::clone(self);
-        let text = asked.text.clone();
-        // Correction looks at every word of the catalogue: not on a thread that serves others.
-        let understood =
-            tokio::task::spawn_blocking(move || this.knowledge.understand(&this.words.load(), &text));
-        let understood =
-            understood.await.map_err(|_| IndexError::Failed("the query was cut off".to_owned()))?;
+    pub async fn find(&self, asked: Asked) -> Result<Results, IndexError> {
+        let understood = self.knowledge.understand(&self.words.load(), &asked.text);
         let slots = understood.slots.clone();
         let Asked { filters, only, counting, .. } = asked;
         let query = Query { slots, filters, only, counting, limit: MOST_RESULTS };

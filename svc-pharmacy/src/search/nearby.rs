@@ -3,17 +3,25 @@
 
 use super::channel::LONGEST;
 
-/// More edits than anything allows.
-const FAR: u8 = 100;
+/// Edits that anything allows at most, and one.
+const EDITS: usize = 4;
+/// Letters that are told apart; all that are none count as one.
+const LETTERS: usize = 27;
+
+/// For each number of edits, a bit for each beginning of what was typed that is so many edits away, the empty one lowest: all
+/// cells of a row of the comparison at once.
+type Row = [u64; EDITS];
 
 /// A walk for one typed word.
-pub(crate) struct Walk<'t> {
-    typed: &'t [u8],
-    most: u8,
-    /// Edits between the first `i` letters of the path and the first `j` that were typed, in a band around the diagonal.
-    rows: [[u8; LONGEST + 1]; LONGEST + 1],
-    /// The fewest edits of each row.
-    least: [u8; LONGEST + 1],
+pub(crate) struct Walk {
+    /// For each letter a bit for each place at which it was typed.
+    places: [u64; LETTERS],
+    /// The bit of all that was typed.
+    whole: u64,
+    typed: usize,
+    most: usize,
+    /// How the beginnings of what was typed stand to each beginning of the path.
+    rows: [Row; LONGEST + 1],
     /// Whether what was typed is near a beginning of the path up to here.
     open: [bool; LONGEST + 1],
     /// Letters of the path whose rows are there.
@@ -33,12 +41,21 @@ pub(crate) enum Reached {
     Begun,
 }
 
-impl<'t> Walk<'t> {
-    pub(crate) fn new(typed: &'t [u8], most: u8) -> Self {
-        let mut rows = [[FAR; LONGEST + 1]; LONGEST + 1];
-        let first = 0..=most.min(u8::try_from(typed.len()).unwrap_or(most));
-        first.for_each(|edits| rows[0][usize::from(edits)] = edits);
-        Self { typed, most, rows, least: [0; LONGEST + 1], open: [false; LONGEST + 1], done: 0, dead: None }
+impl Walk {
+    /// For at most [`LONGEST`] letters and three edits.
+    pub(crate) fn new(typed: &[u8], most: u8) -> Self {
+        let mut places = [0; LETTERS];
+        for (place, letter) in typed.iter().enumerate().take(LONGEST) {
+            places[number(*letter)] |= 1 << place;
+        }
+        let mut rows = [[0; EDITS]; LONGEST + 1];
+        for (edits, row) in rows[0].iter_mut().enumerate() {
+            // Letters that were typed too many.
+            *row = (2 << edits) - 1;
+        }
+        let (typed, most) = (typed.len().min(LONGEST), usize::from(most).min(EDITS - 1));
+        let open = [false; LONGEST + 1];
+        Self { places, whole: 1 << typed, typed, most, rows, open, done: 0, dead: None }
     }
 
     /// How the next word of the list stands; its first `shared` letters are those of the word before.
@@ -48,16 +65,17 @@ impl<'t> Walk<'t> {
         }
         self.dead = None;
         self.done = self.done.min(shared);
-        while self.least[self.done] <= self.most && self.done < word.len() {
+        while self.rows[self.done][self.most] != 0 && self.done < word.len() {
             self.go_on(word);
         }
-        if self.done == word.len() && self.rows[self.done][self.typed.len()] <= self.most {
+        let row = self.rows[self.done][self.most];
+        if self.done == word.len() && row & self.whole != 0 {
             return Reached::Whole;
         }
         if self.open[self.done] {
             return Reached::Begun;
         }
-        self.dead = (self.least[self.done] > self.most).then_some(self.done);
+        self.dead = (row == 0).then_some(self.done);
         Reached::Not
     }
 
@@ -67,29 +85,31 @@ impl<'t> Walk<'t> {
     }
 
     fn go_on(&mut self, word: &[u8]) {
-        let (i, reach, columns) = (self.done + 1, usize::from(self.most), self.typed.len());
-        let mut least = FAR;
-        for j in i.saturating_sub(reach)..=columns.min(i + reach) {
-            let edits = self.edits(word, i, j);
-            self.rows[i][j] = edits;
-            least = least.min(edits);
+        let i = self.done + 1;
+        let here = self.places[number(word[i - 1])];
+        let last = self.rows[i - 1];
+        // Two neighbours turned round: the letter before was typed one place after this one.
+        let turned = if i > 1 { here & (self.places[number(word[i - 2])] >> 1) } else { 0 };
+        let before = if i > 1 { self.rows[i - 2] } else { [0; EDITS] };
+        let all = (self.whole << 1) - 1;
+        let mut row = [0; EDITS];
+        row[0] = (last[0] & here) << 1;
+        for edits in 1..=self.most {
+            let replaced_or_left_out = last[edits - 1] << 1 | last[edits - 1];
+            let too_many = row[edits - 1] << 1;
+            let turned = (before[edits - 1] & turned) << 2;
+            row[edits] = (last[edits] & here) << 1 | replaced_or_left_out | too_many | turned;
         }
-        let near = i + 1 >= columns && self.rows[i][columns] <= self.most;
+        row.iter_mut().for_each(|bits| *bits &= all);
+        let near = i + 1 >= self.typed && row[self.most] & self.whole != 0;
         self.open[i] = self.open[i - 1] || near;
-        self.least[i] = least;
+        self.rows[i] = row;
         self.done = i;
     }
+}
 
-    fn edits(&self, word: &[u8], i: usize, j: usize) -> u8 {
-        let (last, letter) = (&self.rows[i - 1], word[i - 1]);
-        if j == 0 {
-            return last[0] + 1;
-        }
-        let replaced = last[j - 1] + u8::from(letter != self.typed[j - 1]);
-        let fewest = replaced.min(last[j] + 1).min(self.rows[i][j - 1] + 1);
-        let turned = i > 1 && j > 1 && letter == self.typed[j - 2] && word[i - 2] == self.typed[j - 1];
-        if turned { fewest.min(self.rows[i - 2][j - 2] + 1) } else { fewest }
-    }
+fn number(letter: u8) -> usize {
+    usize::from(letter).min(LETTERS - 1)
 }
 
 #[cfg(test)]

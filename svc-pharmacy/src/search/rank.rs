@@ -1,7 +1,8 @@
 //! The order in which a person sees what was found. When a word may mean several names, each name gets places by how likely it
 //! is: the likeliest most of them, and no other name is crowded out. It knows no engine.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 
 use caremesh_kernel::Uuid;
 
@@ -10,24 +11,44 @@ use super::index::Hit;
 /// How much a name's second product is put back, in hundredths of a nat; its k-th by the logarithm of k times this.
 const AGAIN: u32 = 150;
 
-/// The keys in their order, at most `limit`, each once.
+/// The keys in their order, at most `limit`, each once. The hits of a choice stand together, best first.
 pub(crate) fn order(hits: &[Hit], limit: usize) -> Vec<Uuid> {
-    let mut placed: Vec<(u32, usize, Uuid)> = Vec::with_capacity(hits.len());
-    let (mut choice, mut nth, mut back) = (None, 0_u32, 0_u32);
-    for (place, hit) in hits.iter().enumerate() {
-        if nth == 0 || choice != Some(hit.choice) {
-            (choice, nth, back) = (Some(hit.choice), 0, 0);
+    let mut next: BinaryHeap<Reverse<(u32, usize)>> = BinaryHeap::new();
+    // Each choice's hits only get dearer, so that the next of each is all that has to be compared.
+    let mut groups: Vec<Group<'_>> = hits
+        .chunk_by(|one, other| one.choice == other.choice)
+        .map(|hits| Group { hits, nth: 0, back: 0 })
+        .collect();
+    next.extend(groups.iter().enumerate().map(|(number, group)| Reverse((group.hits[0].cost, number))));
+    let (mut keys, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(Reverse((_, number))) = next.pop().filter(|_| keys.len() < limit) {
+        let group = &mut groups[number];
+        let key = group.hits[0].key;
+        if seen.insert(key) {
+            keys.push(key);
         }
-        nth += 1;
-        // The sum of 1 / (k - ½) is a logarithm in whole numbers.
-        if nth > 1 {
-            back += 2 * AGAIN / (2 * nth - 1);
-        }
-        placed.push((hit.cost + back, place, hit.key));
+        next.extend(group.go_on().map(|cost| Reverse((cost, number))));
     }
-    placed.sort_unstable();
-    let mut seen = HashSet::with_capacity(placed.len());
-    placed.into_iter().map(|(_, _, key)| key).filter(|key| seen.insert(*key)).take(limit).collect()
+    keys
+}
+
+/// What is left of the hits of a choice.
+struct Group<'h> {
+    hits: &'h [Hit],
+    nth: u32,
+    /// How much the first of them is put back.
+    back: u32,
+}
+
+impl Group<'_> {
+    /// Passes over the first; what the next costs, all told.
+    fn go_on(&mut self) -> Option<u32> {
+        self.hits = &self.hits[1..];
+        self.nth += 1;
+        // The sum of 1 / (k - ½) is a logarithm in whole numbers.
+        self.back += 2 * AGAIN / (2 * self.nth + 1);
+        self.hits.first().map(|hit| hit.cost + self.back)
+    }
 }
 
 #[cfg(test)]

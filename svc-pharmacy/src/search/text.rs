@@ -134,6 +134,10 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
 type Letter = (char, usize);
 
 fn fold(text: &str) -> Vec<Letter> {
+    // Most texts are plain, and nothing has to be looked up for them.
+    if text.is_ascii() {
+        return text.bytes().map(|byte| char::from(byte.to_ascii_lowercase())).zip(0..).collect();
+    }
     let plain = |c: char| !unicode_normalization::char::is_combining_mark(c);
     text.chars()
         .enumerate()

@@ -137,7 +137,7 @@ impl Knowledge {
                 ..typed(other)
             }),
         );
-        let begun = if unfinished { vocabulary.beginning_with(word, 0).1.saturating_sub(known) } else { 0 };
+        let begun = if unfinished { vocabulary.beginning_with(word).saturating_sub(known) } else { 0 };
         if begun > 0 {
             choices.push(Choice {
                 reach: Reach::Beginning,

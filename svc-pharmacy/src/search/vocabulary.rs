@@ -26,6 +26,8 @@ pub(crate) struct Vocabulary {
     codes: Vec<u8>,
     /// Letters that each word begins with like the word before it.
     shared: Vec<u8>,
+    /// Products of all words before each word.
+    before: Vec<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +79,8 @@ impl Vocabulary {
         let shared = self.words.last().map_or(0, |last| alike(self.codes_of(last), own));
         let narrow = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         let (letters, shared, signature) = (narrow(own.len()), narrow(shared), signature(own));
+        let before = self.before.last().zip(self.words.last());
+        self.before.push(before.map_or(0, |(before, last)| before + u64::from(last.products)));
         self.words.push(Word { start, length, codes, letters, signature, products });
         self.shared.push(shared);
     }
@@ -102,17 +106,18 @@ impl Vocabulary {
         Some(self.words[place].products)
     }
 
-    /// Words that begin so, most frequent first, at most `limit`; and how many products they have together.
-    pub(crate) fn beginning_with(&self, prefix: &str, limit: usize) -> (Vec<String>, u32) {
-        let from = self.words.partition_point(|word| self.text_of(word) < prefix);
-        let mut found: Vec<&Word> = self.words[from..]
-            .iter()
-            .take_while(|word| self.text_of(word).starts_with(prefix))
-            .take(10_000)
-            .collect();
-        let products = found.iter().fold(0_u32, |sum, word| sum.saturating_add(word.products));
-        found.sort_by_key(|word| std::cmp::Reverse(word.products));
-        (found.iter().take(limit).map(|word| self.text_of(word).to_owned()).collect(), products)
+    /// How many products the words have together that begin so; a product counts for each of its words.
+    pub(crate) fn beginning_with(&self, prefix: &str) -> u32 {
+        let before = |place: usize| {
+            let last = || {
+                self.before.last().copied().unwrap_or(0)
+                    + self.words.last().map_or(0, |word| word.products.into())
+            };
+            self.before.get(place).copied().unwrap_or_else(last)
+        };
+        let first = self.words.partition_point(|word| self.text_of(word) < prefix);
+        let length = self.words[first..].partition_point(|word| self.text_of(word).starts_with(prefix));
+        u32::try_from(before(first + length) - before(first)).unwrap_or(u32::MAX)
     }
 
     /// What `typed` may mean besides itself, likeliest first, at most `limit`.

@@ -178,13 +178,8 @@ pub(crate) async fn in_stock(reader: &Reader, branch: BranchId, today: Date) -> 
 }
 
 /// The rows that a batch wrote last.
-pub(crate) async fn of_batches(
-    reader: &Reader,
-    batches: &[ProductBatchId],
-) -> Result<Vec<Catalogued>, Error> {
-    let condition = format!("WHERE batch_id IN (SELECT w.id FROM {})", list(reader.kind(), "$1", "w", ID));
-    let rows: Vec<IdRow> = batches.iter().map(|id| IdRow { id: id.to_string() }).collect();
-    many(reader, &condition, vec![json(&rows)]).await
+pub(crate) async fn of_batch(reader: &Reader, batch: ProductBatchId) -> Result<Vec<Catalogued>, Error> {
+    many(reader, "WHERE batch_id = $1", vec![batch.to_string().into()]).await
 }
 
 /// All products by id, after one.

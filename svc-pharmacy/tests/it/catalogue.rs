@@ -9,6 +9,9 @@ use caremesh_svc_pharmacy::search::meilisearch::MeilisearchConfig;
 use caremesh_svc_pharmacy::{Config, SearchConfig};
 use caremesh_testkit::for_each_database;
 use caremesh_testkit::mesh::CallerChannel;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::string::string_regex;
+use proptest::test_runner::TestRunner;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -190,6 +193,51 @@ for_each_database! { with world;
             let refusal = client.search_products(ask(&text)).await.expect_err("refused");
             assert_eq!(refusal.code(), Code::InvalidArgument, "{text:?}");
         }
+    }
+
+    async fn no_query_and_no_filter_gives_anything_but_results_or_invalid_argument(world: World) {
+        world.import(shelf()).await;
+        world.followed(5).await;
+        let mut client = world.catalogue();
+        let strange = "\\PC{0,60}|[a-z\"'`\\\\ 0-9.%()*:=<>~^\\[\\]{}!&|-]{0,60}|(?s).{0,30}|[\u{600}-\u{6ff}\u{202e}\u{200f} ]{1,20}|\
+            (crocin|IN|AND|NOT|OR|EXISTS|TO|\"|'|=|\\(|\\)|\\[|\\]|,|\\\\| ){1,12}|[\u{0}-\u{1f}\u{7f}-\u{9f}a-c]{1,8}|[🩺💊👩🏽‍⚕️ a]{1,12}|x{200,12000}";
+        let queries = string_regex(strange).expect("an expression");
+        let filters = proptest::collection::vec(string_regex(strange).expect("an expression"), 0..3);
+        let mut runner = TestRunner::deterministic();
+        let mut answered = [0, 0];
+        for _ in 0..400 {
+            let (query, forms) = (&queries, &filters).new_tree(&mut runner).expect("a draw").current();
+            let told = format!("{query:?} {forms:?}");
+            let asked = SearchProductsRequest { forms, with_facets: query.len() % 2 == 0, ..ask(&query) };
+            match client.search_products(asked).await {
+                Ok(_) => answered[0] += 1,
+                Err(refusal) if refusal.code() == Code::InvalidArgument => answered[1] += 1,
+                Err(refusal) => panic!("{told}: {refusal:?}"),
+            }
+        }
+        assert!(answered[0] > 100 && answered[1] > 50, "both are met: {answered:?}");
+    }
+
+    async fn pages_give_what_one_page_of_all_gives_each_once(world: World) {
+        world.import((0..23).map(|n| row(&format!("P-{n}"), &format!("Crocin {n}"), "Paracetamol", "500mg", n)).collect()).await;
+        world.followed(23).await;
+        let mut client = world.catalogue();
+        let page = |page_size, page_token| Some(PageRequest { page_size, page_token });
+        let whole = SearchProductsRequest { page: page(100, String::new()), ..ask("crocin") };
+        let whole = codes(&mut client, whole).await;
+        assert_eq!(whole.len(), 23);
+        let (mut turned, mut token) = (Vec::new(), String::new());
+        loop {
+            let request = SearchProductsRequest { page: page(5, token), ..ask("crocin") };
+            let answer = client.search_products(request).await.expect("a page").into_inner();
+            assert_eq!(answer.total_estimate, 23);
+            turned.extend(answer.hits.into_iter().filter_map(|hit| hit.product).map(|product| product.code));
+            token = answer.page.unwrap_or_default().next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(turned, whole);
     }
 
     async fn a_search_can_ask_for_what_a_branch_has_in_stock_now(world: World) {

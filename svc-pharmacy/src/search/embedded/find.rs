@@ -1,179 +1,177 @@
 //! Evaluates a query on one segment after the other: for each part the cheapest choice that a document has, for each choice of
 //! the pivot the best documents. All numbers are whole: costs are hundredths of a nat.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 
 use caremesh_kernel::Uuid;
-use tantivy::columnar::{Column, StrColumn};
-use tantivy::postings::SegmentPostings;
-use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet as _, SegmentReader, TERMINATED, TantivyError, Term};
 
 use super::super::index::{Facet, Found, Hit, Query};
 use super::super::understand::{Choice, Reach, Slot};
-use super::schema::{Fields, LONGEST_BEGINNING};
+use super::lists::{Lists, NO_VALUE, Stand};
+use super::schema::LONGEST_BEGINNING;
 
-/// Where a word stands in the name costs a little: in front nothing.
-const IN_GENERIC: u32 = 20;
-const IN_NAME: u32 = 40;
-const IN_MAKER: u32 = 150;
 /// Words that one long beginning stands for at most.
 const MOST_WORDS: usize = 64;
 /// Facet values told at most.
 const MOST_VALUES: usize = 20;
 /// Choices are told apart in one byte.
-const CHOICES: usize = 256;
+const CHOICES: usize = 255;
 
-type Ranked = (u32, u16, u64, u64);
+/// Cost, rank and key: the order within a choice.
+type Ranked = (u32, u16, Uuid);
+
+/// The documents of a choice that stand alike.
+#[derive(Clone, Copy)]
+struct List<'s> {
+    cost: u32,
+    choice: usize,
+    documents: &'s [u32],
+}
+
+/// A segment as a search sees it.
+pub(super) struct View<'s> {
+    pub(super) lists: &'s Lists,
+    /// A bit for each document that is gone.
+    pub(super) dead: Option<&'s [u64]>,
+}
+
+/// What is known of a document while several parts are put together.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    cost: u32,
+    /// The last part that found it, from 1; 0: none did.
+    part: u8,
+    group: u8,
+}
+
+/// Room for the sums of a segment's documents, used again by later searches; all of it is as at first between two uses.
+#[derive(Default)]
+pub(super) struct Scratch {
+    sums: Vec<Sum>,
+    found: Vec<u32>,
+}
 
 /// Finds over all segments.
 pub(super) struct Finder<'q> {
-    fields: &'q Fields,
     query: &'q Query,
     pivot: usize,
-    best: Vec<BinaryHeap<Ranked>>,
+    best: Vec<Vec<Ranked>>,
     total: u64,
     counts: [HashMap<String, u64>; Facet::ALL.len()],
 }
 
 impl<'q> Finder<'q> {
-    pub(super) fn new(fields: &'q Fields, query: &'q Query) -> Option<Self> {
+    pub(super) fn new(query: &'q Query) -> Option<Self> {
         let pivot = query.pivot()?;
-        let groups = query.slots[pivot].choices.len() + 1;
-        let best = std::iter::repeat_with(BinaryHeap::new).take(groups).collect();
-        Some(Self { fields, query, pivot, best, total: 0, counts: Default::default() })
+        let groups = query.slots[pivot].choices.len().min(CHOICES) + 1;
+        Some(Self { query, pivot, best: vec![Vec::new(); groups], total: 0, counts: Default::default() })
     }
 
     /// Looks through one segment.
-    pub(super) fn segment(&mut self, segment: &SegmentReader) -> Result<(), TantivyError> {
-        let mut candidates = Vec::new();
-        let mut marks = Vec::with_capacity(self.query.slots.len());
-        let (finding, others): (Vec<_>, Vec<_>) =
-            self.query.slots.iter().enumerate().partition(|(_, slot)| slot.finds);
-        for (place, slot) in finding {
-            marks.push((place, self.mark(segment, slot, &mut candidates, &marks)?));
+    pub(super) fn segment(&mut self, view: &View<'_>, scratch: &mut Scratch) {
+        let query = self.query;
+        let sieve = Sieve::new(view, query);
+        let mut counts = Counts::new(view.lists, query.counting);
+        if scratch.sums.len() < view.lists.len() {
+            scratch.sums.resize(view.lists.len(), Sum::default());
         }
-        if candidates.is_empty() {
-            return Ok(());
+        if let [slot] = query.slots.as_slice() {
+            self.one_part(view, &sieve, &lists(view.lists, slot), &mut counts, scratch);
+        } else {
+            self.several_parts(view, &sieve, &mut counts, scratch);
         }
-        let mut none = Vec::new();
-        for (place, slot) in others {
-            marks.push((place, self.mark(segment, slot, &mut none, &[])?));
-            none.clear();
+        for document in scratch.found.drain(..) {
+            scratch.sums[document as usize] = Sum::default();
         }
-        marks.sort_unstable_by_key(|(place, _)| *place);
-        let columns = Columns::open(segment, self.fields, self.query)?;
-        self.judge(segment, &columns, &candidates, &marks)
+        counts.tell(view.lists, &mut self.counts);
     }
 
-    /// For each document of the segment the cheapest choice of a part: 0 for none, else cost, choice and one.
-    fn mark(
-        &self,
-        segment: &SegmentReader,
-        slot: &Slot,
-        candidates: &mut Vec<DocId>,
-        before: &[(usize, Vec<u32>)],
-    ) -> Result<Vec<u32>, TantivyError> {
-        let mut marks = vec![0_u32; segment.max_doc() as usize];
-        for (choice, what) in slot.choices.iter().enumerate().take(CHOICES) {
-            for (field, word, extra) in self.places(segment, what)? {
-                let Some(mut postings) = postings(segment, field, &word)? else { continue };
-                let mark = pack(what.cost + extra, choice);
-                let mut doc = postings.doc();
-                while doc != TERMINATED {
-                    let place = &mut marks[doc as usize];
-                    if *place == 0 && before.iter().all(|(_, marks)| marks[doc as usize] == 0) {
-                        candidates.push(doc);
-                    }
-                    if *place == 0 || mark < *place {
-                        *place = mark;
-                    }
-                    doc = postings.advance();
+    /// The lists of one part come best first, so that what is beyond a full group need not be looked at.
+    fn one_part(
+        &mut self,
+        view: &View<'_>,
+        sieve: &Sieve<'_>,
+        lists: &[List<'_>],
+        counts: &mut Counts,
+        scratch: &mut Scratch,
+    ) {
+        let mut room = vec![self.query.limit; self.best.len()];
+        for list in lists {
+            for (at, document) in list.documents.iter().copied().enumerate() {
+                let full = room[list.choice] == 0;
+                if full && !self.query.counting {
+                    self.total += (list.documents.len() - at) as u64;
+                    break;
+                }
+                let sum = &mut scratch.sums[document as usize];
+                if sum.part != 0 || !sieve.lets_through(document) {
+                    continue;
+                }
+                sum.part = 1;
+                scratch.found.push(document);
+                self.total += 1;
+                counts.count(view.lists, document);
+                if !full {
+                    room[list.choice] -= 1;
+                    self.best[list.choice].push(ranked(view.lists, list.cost, document));
                 }
             }
         }
-        Ok(marks)
     }
 
-    /// Where a choice is looked up, and what it costs to stand there.
-    fn places(
-        &self,
-        segment: &SegmentReader,
-        choice: &Choice,
-    ) -> Result<Vec<(Field, String, u32)>, TantivyError> {
-        let f = self.fields;
-        let of = |field, extra| (field, choice.text.clone(), extra);
-        if choice.reach == Reach::Whole {
-            let named = [of(f.lead, 0), of(f.generic, IN_GENERIC), of(f.name, IN_NAME), of(f.strength, 0)];
-            return Ok(named.into_iter().chain([of(f.form, 0), of(f.maker, IN_MAKER)]).collect());
-        }
-        if choice.text.chars().count() <= LONGEST_BEGINNING {
-            return Ok(vec![of(f.begins, 0), of(f.begins_inside, IN_NAME)]);
-        }
-        let mut all = Vec::new();
-        for (field, extra) in [(f.lead, 0), (f.generic, IN_GENERIC), (f.name, IN_NAME)] {
-            let words = beginning_with(segment, field, &choice.text)?;
-            all.extend(words.into_iter().map(|word| (field, word, extra)));
-        }
-        Ok(all)
-    }
-
-    fn judge(
+    /// Every document that one of the finding parts has is weighed against all parts.
+    fn several_parts(
         &mut self,
-        segment: &SegmentReader,
-        columns: &Columns,
-        candidates: &[DocId],
-        marks: &[(usize, Vec<u32>)],
-    ) -> Result<(), TantivyError> {
-        let mut values: [HashMap<u64, u64>; Facet::ALL.len()] = Default::default();
-        let alive = segment.alive_bitset();
-        for doc in candidates.iter().copied() {
-            let gone = alive.is_some_and(|alive| alive.is_deleted(doc));
-            if gone || !columns.allow(doc) || !self.is_wanted(columns, doc) {
-                continue;
+        view: &View<'_>,
+        sieve: &Sieve<'_>,
+        counts: &mut Counts,
+        scratch: &mut Scratch,
+    ) {
+        let query = self.query;
+        let slots = || (1_u8..).zip(&query.slots);
+        let nothing: u32 = query.slots.iter().map(|slot| slot.missing).sum();
+        let last = u8::try_from(self.best.len() - 1).unwrap_or(u8::MAX);
+        for (part, slot) in slots().filter(|(_, slot)| slot.finds) {
+            let is_pivot = usize::from(part) == self.pivot + 1;
+            for list in lists(view.lists, slot) {
+                let group = u8::try_from(list.choice).ok().filter(|_| is_pivot);
+                for document in list.documents {
+                    let sum = &mut scratch.sums[*document as usize];
+                    if sum.part == 0 {
+                        *sum = Sum { cost: nothing, part: 0, group: last };
+                        scratch.found.push(*document);
+                    }
+                    if sum.part != part {
+                        let group = group.unwrap_or(sum.group);
+                        *sum = Sum { cost: sum.cost - slot.missing + list.cost, part, group };
+                    }
+                }
             }
+        }
+        scratch.found.sort_unstable();
+        for (part, slot) in slots().filter(|(_, slot)| !slot.finds) {
+            for list in lists(view.lists, slot) {
+                meet(&scratch.found, list.documents, |document| {
+                    let sum = &mut scratch.sums[document as usize];
+                    if sum.part != part {
+                        *sum = Sum { cost: sum.cost - slot.missing + list.cost, part, ..*sum };
+                    }
+                });
+            }
+        }
+        let mut groups: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.best.len()];
+        for document in scratch.found.iter().copied().filter(|document| sieve.lets_through(*document)) {
+            let sum = scratch.sums[document as usize];
             self.total += 1;
-            if self.query.counting {
-                columns.count(doc, &mut values);
+            counts.count(view.lists, document);
+            groups[usize::from(sum.group)].push((sum.cost, document));
+        }
+        for (best, mut group) in self.best.iter_mut().zip(groups) {
+            if group.len() > self.query.limit {
+                group.select_nth_unstable(self.query.limit);
+                group.truncate(self.query.limit);
             }
-            self.rank(doc, columns, marks);
-        }
-        for (place, values) in values.iter().enumerate() {
-            columns.name(place, values, &mut self.counts[place])?;
-        }
-        Ok(())
-    }
-
-    fn is_wanted(&self, columns: &Columns, doc: DocId) -> bool {
-        let Some(only) = &self.query.only else { return true };
-        let (high, low) = columns.key(doc);
-        only.contains(&Uuid::from_u64_pair(high, low))
-    }
-
-    fn rank(&mut self, doc: DocId, columns: &Columns, marks: &[(usize, Vec<u32>)]) {
-        let mut cost = 0_u32;
-        let mut group = self.best.len() - 1;
-        for (place, marks) in marks {
-            let mark = marks[doc as usize];
-            let slot = &self.query.slots[*place];
-            cost += if mark == 0 { slot.missing } else { cost_of(mark) };
-            if *place == self.pivot && mark != 0 {
-                group = choice_of(mark);
-            }
-        }
-        let best = &mut self.best[group];
-        let full = best.len() >= self.query.limit;
-        if full && best.peek().is_some_and(|worst| worst.0 < cost) {
-            return;
-        }
-        let rank = columns.rank.first(doc).and_then(|rank| u16::try_from(rank).ok()).unwrap_or(u16::MAX);
-        if full && best.peek().is_some_and(|worst| (worst.0, worst.1) < (cost, rank)) {
-            return;
-        }
-        let (high, low) = columns.key(doc);
-        best.push((cost, rank, high, low));
-        if full {
-            best.pop();
+            best.extend(group.into_iter().map(|(cost, document)| ranked(view.lists, cost, document)));
         }
     }
 
@@ -181,14 +179,131 @@ impl<'q> Finder<'q> {
     pub(super) fn found(self) -> Found {
         let last = self.best.len() - 1;
         let mut hits = Vec::new();
-        for (group, best) in self.best.into_iter().enumerate() {
+        for (group, mut best) in self.best.into_iter().enumerate() {
+            best.sort_unstable();
             let choice = (group < last).then_some(group);
-            let hit =
-                |(cost, _, high, low): Ranked| Hit { key: Uuid::from_u64_pair(high, low), choice, cost };
-            hits.extend(best.into_sorted_vec().into_iter().map(hit));
+            let hit = |(cost, _, key): Ranked| Hit { key, choice, cost };
+            hits.extend(best.into_iter().take(self.query.limit).map(hit));
         }
         let facets = if self.query.counting { told(self.counts) } else { Vec::new() };
         Found { hits, total: self.total, facets }
+    }
+}
+
+fn ranked(lists: &Lists, cost: u32, document: u32) -> Ranked {
+    (cost, lists.rank(document), lists.key(document))
+}
+
+/// Where the choices of a part stand in the segment, the cheapest first.
+fn lists<'s>(segment: &'s Lists, slot: &Slot) -> Vec<List<'s>> {
+    let mut all = Vec::new();
+    for (number, choice) in slot.choices.iter().enumerate().take(CHOICES) {
+        stands(segment, choice, &mut |word, stand| {
+            let documents = segment.standing(word, stand);
+            if !documents.is_empty() {
+                all.push(List { cost: choice.cost + stand.cost(), choice: number, documents });
+            }
+            !documents.is_empty()
+        });
+    }
+    all.sort_by_key(|list| (list.cost, list.choice));
+    all
+}
+
+/// Names the words that a choice means and where they may stand.
+fn stands(segment: &Lists, choice: &Choice, name: &mut dyn FnMut(usize, Stand) -> bool) {
+    if choice.reach == Reach::Beginning && choice.text.chars().count() > LONGEST_BEGINNING {
+        let mut words = 0;
+        for word in segment.words.beginning_with(&choice.text) {
+            let named = [Stand::Lead, Stand::Generic, Stand::Name].map(|stand| name(word, stand));
+            words += usize::from(named.contains(&true));
+            if words == MOST_WORDS {
+                break;
+            }
+        }
+        return;
+    }
+    let Some(word) = segment.words.find(&choice.text) else { return };
+    let all: &[Stand] =
+        if choice.reach == Reach::Whole { &Stand::WHOLE } else { &[Stand::Begins, Stand::BeginsInside] };
+    for stand in all {
+        name(word, *stand);
+    }
+}
+
+/// Calls `each` with what is in both lists, both of which are sorted.
+fn meet(few: &[u32], many: &[u32], mut each: impl FnMut(u32)) {
+    let mut rest = many;
+    for wanted in few {
+        // Steps that double, then halve: what lies far ahead is found in few looks.
+        let mut step = 1;
+        while rest.get(step).is_some_and(|document| document < wanted) {
+            step *= 2;
+        }
+        let near = &rest[step / 2..rest.len().min(step + 1)];
+        rest = &rest[step / 2 + near.partition_point(|document| document < wanted)..];
+        match rest.first() {
+            None => return,
+            Some(document) if document == wanted => each(*wanted),
+            Some(_) => {}
+        }
+    }
+}
+
+/// What a search may give at all.
+struct Sieve<'s> {
+    view: &'s View<'s>,
+    /// Allowed numbers of values, by facet.
+    allowed: Vec<(usize, Vec<u32>)>,
+    query: &'s Query,
+}
+
+impl<'s> Sieve<'s> {
+    fn new(view: &'s View<'s>, query: &'s Query) -> Self {
+        let one = |(facet, values): &(Facet, Vec<String>)| {
+            let place = Facet::ALL.iter().position(|other| other == facet).unwrap_or_default();
+            let names = view.lists.values(place);
+            let number = |value: &String| u32::try_from(names.binary_search(value).ok()?).ok();
+            (place, values.iter().filter_map(number).collect())
+        };
+        Self { view, allowed: query.filters.iter().map(one).collect(), query }
+    }
+
+    fn lets_through(&self, document: u32) -> bool {
+        let at = document as usize;
+        let gone = self.view.dead.is_some_and(|dead| dead[at / 64] >> (at % 64) & 1 == 1);
+        let has =
+            |(facet, allowed): &(usize, Vec<u32>)| allowed.contains(&self.view.lists.value(*facet, document));
+        let wanted =
+            || self.query.only.as_ref().is_none_or(|only| only.contains(&self.view.lists.key(document)));
+        !gone && self.allowed.iter().all(has) && wanted()
+    }
+}
+
+/// How many documents of a segment have each value of each facet; nothing when it is not asked for.
+struct Counts(Option<[Vec<u64>; Facet::ALL.len()]>);
+
+impl Counts {
+    fn new(lists: &Lists, counting: bool) -> Self {
+        let none = |facet: usize| vec![0; lists.values(facet).len()];
+        Self(counting.then(|| [none(0), none(1), none(2)]))
+    }
+
+    fn count(&mut self, lists: &Lists, document: u32) {
+        for (facet, counts) in self.0.iter_mut().flatten().enumerate() {
+            let value = lists.value(facet, document);
+            if value != NO_VALUE {
+                counts[value as usize] += 1;
+            }
+        }
+    }
+
+    fn tell(self, lists: &Lists, into: &mut [HashMap<String, u64>; Facet::ALL.len()]) {
+        for (facet, counts) in self.0.into_iter().flatten().enumerate() {
+            for (name, count) in lists.values(facet).iter().zip(counts).filter(|(_, count)| *count > 0) {
+                *into[facet].entry(name.clone()).or_default() += count;
+            }
+        }
     }
 }
 
@@ -202,112 +317,23 @@ fn told(counts: [HashMap<String, u64>; Facet::ALL.len()]) -> Vec<(Facet, Vec<(St
     Facet::ALL.into_iter().zip(counts.map(most)).collect()
 }
 
-/// Cost first, so that the lower mark is the better one; never 0.
-fn pack(cost: u32, choice: usize) -> u32 {
-    let choice = u32::try_from(choice).unwrap_or(u32::MAX) & 0xff;
-    (cost.min(0x00ff_fffe) << 8 | choice) + 1
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-fn cost_of(mark: u32) -> u32 {
-    (mark - 1) >> 8
-}
+    use proptest::prelude::*;
 
-fn choice_of(mark: u32) -> usize {
-    ((mark - 1) & 0xff) as usize
-}
+    use super::*;
 
-fn postings(
-    segment: &SegmentReader,
-    field: Field,
-    word: &str,
-) -> Result<Option<SegmentPostings>, TantivyError> {
-    let term = Term::from_field_text(field, word);
-    Ok(segment.inverted_index(field)?.read_postings(&term, IndexRecordOption::Basic)?)
-}
-
-fn beginning_with(segment: &SegmentReader, field: Field, prefix: &str) -> Result<Vec<String>, TantivyError> {
-    let index = segment.inverted_index(field)?;
-    let mut stream = index.terms().range().ge(prefix).into_stream()?;
-    let mut words = Vec::new();
-    while words.len() < MOST_WORDS && stream.advance() {
-        let Ok(word) = std::str::from_utf8(stream.key()) else { continue };
-        if !word.starts_with(prefix) {
-            break;
+    proptest! {
+        #[test]
+        fn two_lists_meet_in_what_both_have(
+            one in prop::collection::btree_set(0_u32..300, 0..80), other in prop::collection::btree_set(0_u32..300, 0..200),
+        ) {
+            let (few, many): (Vec<u32>, Vec<u32>) = (one.iter().copied().collect(), other.iter().copied().collect());
+            let mut met = BTreeSet::new();
+            meet(&few, &many, |document| assert!(met.insert(document)));
+            prop_assert_eq!(met, one.intersection(&other).copied().collect::<BTreeSet<u32>>());
         }
-        words.push(word.to_owned());
-    }
-    Ok(words)
-}
-
-/// What is read of a document that may be found.
-struct Columns {
-    high: Column<u64>,
-    low: Column<u64>,
-    rank: Column<u64>,
-    facets: Vec<Option<StrColumn>>,
-    /// Allowed ordinals by place of the facet.
-    allowed: Vec<(usize, Vec<u64>)>,
-}
-
-impl Columns {
-    fn open(segment: &SegmentReader, fields: &Fields, query: &Query) -> Result<Self, TantivyError> {
-        let fast = segment.fast_fields();
-        let schema = segment.schema();
-        let number = |field: Field| fast.u64(schema.get_field_name(field));
-        let mut facets = Vec::new();
-        for field in &fields.facets {
-            facets.push(fast.str(schema.get_field_name(*field))?);
-        }
-        let mut allowed = Vec::new();
-        for (facet, values) in &query.filters {
-            let place = Facet::ALL.iter().position(|other| other == facet).unwrap_or_default();
-            let mut ordinals = Vec::new();
-            for value in values {
-                let column = facets[place].as_ref();
-                ordinals
-                    .extend(column.map(|column| column.dictionary().term_ord(value)).transpose()?.flatten());
-            }
-            allowed.push((place, ordinals));
-        }
-        let (high, low) = (number(fields.key_high)?, number(fields.key_low)?);
-        Ok(Self { high, low, rank: number(fields.rank)?, facets, allowed })
-    }
-
-    fn key(&self, doc: DocId) -> (u64, u64) {
-        (self.high.first(doc).unwrap_or(0), self.low.first(doc).unwrap_or(0))
-    }
-
-    fn ordinal(&self, place: usize, doc: DocId) -> Option<u64> {
-        self.facets[place].as_ref()?.ords().first(doc)
-    }
-
-    fn allow(&self, doc: DocId) -> bool {
-        let has = |(place, allowed): &(usize, Vec<u64>)| {
-            self.ordinal(*place, doc).is_some_and(|ordinal| allowed.contains(&ordinal))
-        };
-        self.allowed.iter().all(has)
-    }
-
-    fn count(&self, doc: DocId, values: &mut [HashMap<u64, u64>; Facet::ALL.len()]) {
-        for (place, values) in values.iter_mut().enumerate() {
-            if let Some(ordinal) = self.ordinal(place, doc) {
-                *values.entry(ordinal).or_default() += 1;
-            }
-        }
-    }
-
-    fn name(
-        &self,
-        place: usize,
-        values: &HashMap<u64, u64>,
-        into: &mut HashMap<String, u64>,
-    ) -> Result<(), TantivyError> {
-        let Some(column) = &self.facets[place] else { return Ok(()) };
-        for (ordinal, count) in values {
-            let mut name = String::new();
-            column.ord_to_str(*ordinal, &mut name)?;
-            *into.entry(name).or_default() += count;
-        }
-        Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! The embedded engine: an index of tantivy in a folder, or in memory. The default; one process owns a folder. It keeps the
-//! feed position in the payload of each commit, so that index and position never part.
+//! feed position in the payload of each commit, so that index and position never part. Searches are answered from each
+//! segment's lists, which are laid out in memory once, when the segment is new.
 
 mod find;
+mod lists;
 mod schema;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use caremesh_kernel::Uuid;
+use tantivy::index::SegmentId;
 use tantivy::indexer::NoMergePolicy;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{
@@ -19,13 +23,17 @@ use tantivy::{
 use super::index::{
     Change, Document, Found, IndexError, IndexStatus, MedicationIndex, Query, Rebuild, newest,
 };
-use find::Finder;
+use super::quiet::quietly;
+use find::{Finder, Scratch, View};
+use lists::Lists;
 use schema::{Fields, VERSION, key_term};
 
 /// Memory that a writer may fill before it writes a segment: the least that the engine takes.
 const WRITER_BYTES: usize = 15_000_000;
 /// A writer that builds a whole index.
 const BUILDER_BYTES: usize = 50_000_000;
+/// Rooms for searches that are kept: as many as searches that run at the same time on a small machine.
+const MOST_SCRATCHES: usize = 4;
 /// The file that names the folder of the index in use; replaced at once by renaming.
 const CURRENT: &str = "current";
 
@@ -43,6 +51,17 @@ struct Open {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    segments: ArcSwap<Vec<Segment>>,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+/// A segment in memory, and what it has lost since.
+#[derive(Clone)]
+struct Segment {
+    id: SegmentId,
+    lists: Arc<Lists>,
+    deleted: u32,
+    dead: Option<Arc<[u64]>>,
 }
 
 impl From<TantivyError> for IndexError {
@@ -92,12 +111,11 @@ impl Embedded {
         Self { home, open: Arc::new(ArcSwap::from_pointee(open)), writing: Arc::default() }
     }
 
-    async fn blocking<T: Send + 'static>(
+    /// Work on the index that no search waits for.
+    async fn quietly<T: Send + 'static>(
         work: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, IndexError> {
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| IndexError::Failed("the search was cut off".to_owned()))?
+        quietly(work).await.ok_or_else(|| IndexError::Failed("the work on the index broke off".to_owned()))?
     }
 }
 
@@ -145,7 +163,32 @@ impl Open {
     fn of(index: Index, fields: Fields, name: &str) -> Result<Self, IndexError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(0);
         let reader = reader.try_into()?;
-        Ok(Self { name: name.to_owned(), index, reader, fields })
+        let (segments, scratches) = (ArcSwap::default(), Mutex::default());
+        let open = Self { name: name.to_owned(), index, reader, fields, segments, scratches };
+        open.lay_out()?;
+        Ok(open)
+    }
+
+    /// Lays out in memory which segments there are; those that were there are kept.
+    fn lay_out(&self) -> Result<(), IndexError> {
+        let before = self.segments.load();
+        let mut segments = Vec::new();
+        for segment in self.reader.searcher().segment_readers() {
+            let (id, deleted) = (segment.segment_id(), segment.num_deleted_docs());
+            let known = before.iter().find(|known| known.id == id);
+            if let Some(same) = known.filter(|known| known.deleted == deleted) {
+                segments.push(same.clone());
+                continue;
+            }
+            let lists = match known {
+                Some(known) => Arc::clone(&known.lists),
+                None => Arc::new(Lists::of(segment, &self.fields)?),
+            };
+            let dead = lists.dead(segment).map(Arc::from);
+            segments.push(Segment { id, lists, deleted, dead });
+        }
+        self.segments.store(Arc::new(segments));
+        Ok(())
     }
 
     fn writer(&self, bytes: usize) -> Result<IndexWriter, IndexError> {
@@ -156,12 +199,19 @@ impl Open {
         Ok(self.index.load_metas()?.payload.and_then(|position| position.parse().ok()).unwrap_or(0))
     }
 
-    fn search(&self, query: &Query) -> Result<Found, IndexError> {
-        let Some(mut finder) = Finder::new(&self.fields, query) else { return Ok(Found::default()) };
-        for segment in self.reader.searcher().segment_readers() {
-            finder.segment(segment)?;
+    fn search(&self, query: &Query) -> Found {
+        let Some(mut finder) = Finder::new(query) else { return Found::default() };
+        let scratches = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = scratches().pop().unwrap_or_default();
+        for segment in self.segments.load().iter() {
+            finder.segment(&View { lists: &segment.lists, dead: segment.dead.as_deref() }, &mut scratch);
         }
-        Ok(finder.found())
+        let mut kept = scratches();
+        if kept.len() < MOST_SCRATCHES {
+            kept.push(scratch);
+        }
+        drop(kept);
+        finder.found()
     }
 
     /// The version that a document has in the index.
@@ -198,7 +248,7 @@ impl Open {
         commit(&mut writer, position)?;
         writer.wait_merging_threads()?;
         self.reader.reload()?;
-        Ok(())
+        self.lay_out()
     }
 }
 
@@ -216,13 +266,12 @@ impl MedicationIndex for Embedded {
     }
 
     async fn search(&self, query: Query) -> Result<Found, IndexError> {
-        let open = self.open.load_full();
-        Self::blocking(move || open.search(&query)).await
+        Ok(self.open.load().search(&query))
     }
 
     async fn apply(&self, changes: Vec<Change>, position: i64) -> Result<(), IndexError> {
         let (open, writing) = (Arc::clone(&self.open), Arc::clone(&self.writing));
-        Self::blocking(move || {
+        Self::quietly(move || {
             let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
             open.load().apply(changes, position)
         })
@@ -232,9 +281,15 @@ impl MedicationIndex for Embedded {
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, IndexError> {
         let before = self.open.load();
         let number = before.name.strip_prefix(&prefix()).and_then(|number| number.parse::<u64>().ok());
-        let fresh = Open::fresh(self.home.as_deref(), &name_of(number.unwrap_or(0) + 1))?;
-        let writer = fresh.writer(BUILDER_BYTES)?;
-        writer.set_merge_policy(Box::new(NoMergePolicy));
+        let (home, name) = (self.home.clone(), name_of(number.unwrap_or(0) + 1));
+        drop(before);
+        let (fresh, writer) = Self::quietly(move || {
+            let fresh = Open::fresh(home.as_deref(), &name)?;
+            let writer = fresh.writer(BUILDER_BYTES)?;
+            writer.set_merge_policy(Box::new(NoMergePolicy));
+            Ok((fresh, writer))
+        })
+        .await?;
         Ok(Box::new(Building {
             fresh: Some((fresh, writer)),
             home: self.home.clone(),
@@ -262,7 +317,7 @@ struct Building {
 impl Rebuild for Building {
     async fn add(&mut self, documents: Vec<Document>) -> Result<(), IndexError> {
         let Some((fresh, writer)) = self.fresh.take() else { return Ok(()) };
-        let worked = Embedded::blocking(move || {
+        let worked = Embedded::quietly(move || {
             for document in &documents {
                 writer.add_document(fresh.fields.document(document))?;
             }
@@ -274,7 +329,7 @@ impl Rebuild for Building {
 
     async fn swap(mut self: Box<Self>, position: i64) -> Result<(), IndexError> {
         let Some((fresh, mut writer)) = self.fresh.take() else { return Ok(()) };
-        Embedded::blocking(move || {
+        Embedded::quietly(move || {
             let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             commit(&mut writer, position)?;
             let segments = fresh.index.searchable_segment_ids()?;
@@ -283,6 +338,7 @@ impl Rebuild for Building {
             }
             writer.wait_merging_threads()?;
             fresh.reader.reload()?;
+            fresh.lay_out()?;
             if let Some(home) = &self.home {
                 std::fs::write(home.join("current.new"), &fresh.name)?;
                 std::fs::rename(home.join("current.new"), home.join(CURRENT))?;

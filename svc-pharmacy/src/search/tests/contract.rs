@@ -140,6 +140,37 @@ async fn a_rebuild_that_is_dropped_leaves_everything_as_it_was() {
     }
 }
 
+/// Many small batches leave many segments, some with documents that were replaced since.
+#[tokio::test]
+async fn what_the_embedded_engine_finds_does_not_depend_on_how_it_came_in() {
+    let names = ["Crocin", "Calpol", "Crosin Plus", "Calpol Crocin", "Metacin", "Paracin Forte"];
+    let line = |number: usize| {
+        let (name, other) = (names[number % names.len()], names[number * 7 % 5]);
+        let strength = [500, 650, 125][number % 3];
+        format!(
+            "{name} {strength} {} | Paracetamol + {other} | {strength}mg | Tablet",
+            "x".repeat(number % 9)
+        )
+    };
+    let old: Vec<String> = (0..120).map(|number| line(number + 1)).collect();
+    let new: Vec<String> = (0..120).map(line).collect();
+    let documents = |lines: &[String], version| -> Vec<Document> {
+        lines.iter().enumerate().map(|(number, line)| Document { version, ..product(number, line) }).collect()
+    };
+    let empty = || Arc::new(Search::new(Arc::new(Embedded::in_memory().expect("an index"))));
+    let (at_once, bit_by_bit) = (empty(), empty());
+    at_once.put(documents(&new, 2), 1).await.expect("documents go in");
+    bit_by_bit.put(documents(&old, 1), 1).await.expect("documents go in");
+    for (position, some) in (2..).zip(documents(&new, 2).chunks(17)) {
+        bit_by_bit.put(some.to_vec(), position).await.expect("documents go in");
+    }
+    for text in ["crocin", "cro", "calpol 650", "crosin forte", "paracetamol 125 tablet", "c", "500"] {
+        let (one, other) = (find(&at_once, text).await, find(&bit_by_bit, text).await);
+        assert!(!one.keys.is_empty(), "{text}");
+        assert_eq!((one.keys, one.total), (other.keys, other.total), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn an_embedded_index_is_there_again_with_its_position_when_it_is_opened_again() {
     let home = tempfile::tempdir().expect("a folder");
