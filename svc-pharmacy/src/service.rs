@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
 use caremesh_db::keys::{KeyProvider, KeyStore, LocalKeys, PersonKeys, Secrets};
+use caremesh_db::process::Flow;
 use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
 use caremesh_kernel::{Clock, IdSource, Uuid};
 use caremesh_mesh::client::{ChannelBuilder, ClientError};
@@ -19,8 +20,8 @@ use caremesh_mesh::tls::WorkloadIdentity;
 use caremesh_mesh::{Authenticator, CallContext, ContractPolicy, Deadline, Lifecycle};
 use futures::future::BoxFuture;
 
-use crate::app::App;
 use crate::app::import_reference::{self, ReferenceReport};
+use crate::app::{App, order};
 use crate::clients::{Documents, PolicyClient};
 use crate::config::{Config, ConfigError, SearchConfig};
 use crate::domain::prescription::{Control, ControlError};
@@ -130,6 +131,20 @@ impl Service {
         payments: Arc<dyn Payments>,
         life: &Lifecycle,
     ) -> Result<Self, Error> {
+        Self::start_rehearsed(config, parts, payments, |flow| flow, life).await
+    }
+
+    /// The same with every process wrapped: whoever rehearses them repeats their steps and lets them fail.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_rehearsed(
+        config: Config,
+        parts: Parts,
+        payments: Arc<dyn Payments>,
+        wrap: impl Fn(Arc<dyn Flow>) -> Arc<dyn Flow>,
+        life: &Lifecycle,
+    ) -> Result<Self, Error> {
         config.check()?;
         let workload = parts.workload.id();
         let provider: Arc<dyn KeyProvider> = Arc::new(LocalKeys::open_or_create(&config.key_file)?);
@@ -160,7 +175,8 @@ impl Service {
         };
         let signer = Arc::new(Signer::open_or_create(&config.audit_key_file)?);
         let log = CheckpointLog::in_file(&config.audit_checkpoint_file);
-        worker::start(&app, &workload, signer, log, Duration::from_millis(config.sweep_ms), life);
+        let flows = order::flow::all(&app).into_iter().map(wrap).collect();
+        worker::start(&app, &workload, flows, signer, log, Duration::from_millis(config.sweep_ms), life);
         let most = config.server.http2.max_message_bytes;
         let server = ServerBuilder::new(server_parts(config, parts, &db, &keys));
         let running = grpc::add_to(server, app, pages, most).start(life).await?;

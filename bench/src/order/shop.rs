@@ -129,6 +129,7 @@ impl<'a> Shop<'a> {
             product_id: product.clone(),
             quantity: 1,
             unit_code: "{pack}".to_owned(),
+            ..OrderItem::default()
         };
         let request = QuoteOrderRequest {
             patient_person_id: patient.record.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use caremesh_db::audit::{CheckpointLog, Sealer, Signer};
 use caremesh_db::feed::Relay;
-use caremesh_db::process::Runner;
+use caremesh_db::process::{Flow, Runner};
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::{CallContext, Deadline, Lifecycle};
@@ -25,6 +25,7 @@ const PURGED: u32 = 1_000;
 pub(crate) fn start(
     app: &App,
     workload: &SpiffeId,
+    flows: Vec<Arc<dyn Flow>>,
     signer: Arc<Signer>,
     log: CheckpointLog,
     sweep: Duration,
@@ -43,7 +44,7 @@ pub(crate) fn start(
     let until = stop.clone();
     life.spawn(async move { sealer.run(until).await });
     life.spawn(follow::following(app.clone(), workload.clone(), stop.clone()));
-    let runner = Runner::new(&app.db, workload.clone(), order::flow::all(app));
+    let runner = Runner::new(&app.db, workload.clone(), flows);
     let until = stop.clone();
     life.spawn(async move { runner.run(until).await });
     life.spawn(sweeping(app.clone(), workload.clone(), sweep, stop));

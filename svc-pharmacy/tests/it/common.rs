@@ -29,6 +29,8 @@ use secrecy::SecretString;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use crate::rehearsals::Stage;
+
 /// A clock that a test moves by hand; it starts at the machine's time, because tokens are checked against that.
 #[derive(Debug)]
 pub(crate) struct HandClock(AtomicI64);
@@ -60,6 +62,8 @@ pub(crate) struct World {
     pub(crate) link: FaultProxy,
     /// Where members pay: it fails on demand.
     pub(crate) bank: LocalPayments,
+    /// Lets steps of processes fail, on demand.
+    pub(crate) stage: Stage,
     life: Lifecycle,
     _services: (Service, policy::Service),
     _databases: [TestDatabase; 4],
@@ -100,7 +104,8 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
     let link = FaultProxy::before(beside.address()).await.expect("a link");
     let config = config(&databases[0], &databases[1], folder.path(), &link);
     let bank = LocalPayments::default();
-    let service = start(&mesh, &config, &clock, bank.clone(), &life).await;
+    let stage = Stage::default();
+    let service = start(&mesh, &config, &clock, (&bank, &stage), &life).await;
     Some(World {
         server: Server { name: NAME.to_owned(), address: service.address() },
         policy: Server { name: policy::NAME.to_owned(), address: beside.address() },
@@ -110,6 +115,7 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
         policy_config,
         link,
         bank,
+        stage,
         life,
         _services: (service, beside),
         _databases: databases,
@@ -165,7 +171,7 @@ async fn start(
     mesh: &TestMesh,
     config: &Config,
     clock: &Arc<HandClock>,
-    bank: LocalPayments,
+    (bank, stage): (&LocalPayments, &Stage),
     life: &Lifecycle,
 ) -> Service {
     let identity = Identity::new(&mesh.issuer.config(), Arc::new(SystemClock)).expect("an identity");
@@ -176,7 +182,8 @@ async fn start(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
     };
-    Service::start_paying(config.clone(), parts, Arc::new(bank), life).await.expect("the service starts")
+    let (bank, wrap) = (Arc::new(bank.clone()), |flow| stage.wrap(flow));
+    Service::start_rehearsed(config.clone(), parts, bank, wrap, life).await.expect("the service starts")
 }
 
 impl World {
@@ -211,7 +218,7 @@ impl World {
     /// A second replica on the same stores that sweeps at once.
     pub(crate) async fn replica_that_sweeps(&self) {
         let config = Config { sweep_ms: 100, ..self.config.clone() };
-        drop(start(&self.mesh, &config, &self.clock, self.bank.clone(), &self.life).await);
+        drop(start(&self.mesh, &config, &self.clock, (&self.bank, &self.stage), &self.life).await);
     }
 
     /// Changes the database behind the service's back.
@@ -227,7 +234,7 @@ impl World {
 
     /// Another instance of the service on the same stores, with other settings; it lives as long as the world.
     pub(crate) async fn beside(&self, config: &Config) -> (Service, Server) {
-        let service = start(&self.mesh, config, &self.clock, self.bank.clone(), &self.life).await;
+        let service = start(&self.mesh, config, &self.clock, (&self.bank, &self.stage), &self.life).await;
         let server = Server { name: NAME.to_owned(), address: service.address() };
         (service, server)
     }

@@ -241,7 +241,7 @@ for_each_database! { with world;
         world.verify_ledger().await;
     }
 
-    async fn cash_on_delivery_refused_at_the_door_leaves_nothing_owed_and_nothing_restocked(world: World) {
+    async fn hard_case_9_cash_on_delivery_refused_at_the_door_leaves_nothing_owed_and_nothing_restocked(world: World) {
         let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;
@@ -299,7 +299,7 @@ for_each_database! { with world;
         assert!(world.settlement(&order).await.settled);
     }
 
-    async fn a_lot_recalled_after_packing_stays_in_the_branch_and_nobody_pays_for_it(world: World) {
+    async fn hard_case_7_a_lot_recalled_after_packing_stays_in_the_branch_and_nobody_pays_for_it(world: World) {
         let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, 10).await;

@@ -136,7 +136,12 @@ impl World {
 
 /// Tablets of a product.
 pub(crate) fn item(product: &str, quantity: i64) -> OrderItem {
-    OrderItem { product_id: product.to_owned(), quantity, unit_code: "{tablet}".to_owned() }
+    OrderItem {
+        product_id: product.to_owned(),
+        quantity,
+        unit_code: "{tablet}".to_owned(),
+        ..OrderItem::default()
+    }
 }
 
 /// What a holder orders for the first member of the family.

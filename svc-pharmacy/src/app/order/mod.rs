@@ -8,6 +8,7 @@ mod pack;
 mod place;
 mod quote;
 mod read;
+mod scripts;
 mod take_back;
 mod watch;
 
@@ -24,6 +25,7 @@ pub use pack::{Input as Pack, run as pack};
 pub use place::{Input as Place, run as place};
 pub use quote::{Item, Quote, QuotedLine, run as quote};
 pub use read::{Cursor, Settlement, Wanted, get, list, settlement};
+pub use scripts::Named;
 pub use take_back::run as take_back;
 pub use watch::watch;
 

@@ -10,9 +10,9 @@ use prost::Message;
 
 use super::quote::{Item, Quote};
 use super::{Shown, address_field, event, flow, source_field};
-use crate::app::change::{Done, Whose};
+use crate::app::change::{Before, Done, Whose};
 use crate::app::{App, Error, Once};
-use crate::domain::order::{Benefit, Method, Order, OrderLine, OrderState};
+use crate::domain::order::{Benefit, Method, Order, OrderLine, OrderState, Script};
 use crate::domain::stock::{Ask, Refusal};
 use crate::store::branch::Row as Branch;
 use crate::store::order::{self, Row};
@@ -43,8 +43,8 @@ pub struct Input {
 /// Places an order, once per request_id.
 ///
 /// # Errors
-/// As [`super::quote()`], and: [`Error::Price`]; [`Error::Prescription`] for what is not sold over the counter;
-/// [`Error::Unlicensed`]; [`Error::Shortage`].
+/// As [`super::quote()`], and: [`Error::Price`]; [`Error::Prescription`] for what is not sold over the counter; whatever
+/// forbids a line on prescription; [`Error::Unsafe`]; [`Error::Unlicensed`]; [`Error::Shortage`].
 pub async fn run<R, T>(
     app: &App,
     context: &CallContext,
@@ -60,14 +60,22 @@ where
     let id = OrderId::from_uuid(app.ids.uuid());
     let event = EventId::from_uuid(id.uuid());
     let quote = app.quoted(context, cover, branch.zone.clone(), event, &input.items).await?;
-    refuse(&quote, &input)?;
-    let row = app.new_order(context, id, &branch, &quote, &input).await?;
+    let scripts = app.scripts(context, input.patient, &input.items).await?;
+    refuse(&quote, &scripts, &input)?;
+    let mut row = app.new_order(context, id, &branch, &quote, &input).await?;
+    for (line, script) in row.order.lines.iter_mut().zip(scripts) {
+        line.script = script;
+    }
+    let before = Before::new(app.may_order(context, &row.order, &row.order.lines, &branch).await);
+    app.touch_scripts(context, &row.order);
     let (from, wanted) = (branch.clone(), short_of(&row.order));
     let whose = Whose::Person(input.patient);
     let address = input.address.clone();
     let placed = app.once(context, once, whose, move |tx| {
-        let (row, today, address) = (row.clone(), branch.today(tx.now()), address.clone());
+        let (mut row, today, address) = (row.clone(), branch.today(tx.now()), address.clone());
+        let before = before.clone();
         Box::pin(async move {
+            row.order.lines = before.get()?;
             reserve(tx, &row.order, today).await?;
             write(tx, &row)?;
             let shown = Shown { order: row.order, address, proofs: Vec::new(), version: 1 };
@@ -80,8 +88,9 @@ where
     }
 }
 
-fn refuse(quote: &Quote, input: &Input) -> Result<(), Error> {
-    if let Some(line) = quote.lines.iter().find(|line| !line.over_the_counter) {
+fn refuse(quote: &Quote, scripts: &[Option<Script>], input: &Input) -> Result<(), Error> {
+    let mut lines = quote.lines.iter().zip(scripts);
+    if let Some((line, _)) = lines.find(|(line, script)| !line.over_the_counter && script.is_none()) {
         return Err(Error::Prescription { sequence: line.sequence });
     }
     let member = quote.total().member();
@@ -178,6 +187,7 @@ impl App {
             quantity: item.quantity,
             unit: item.unit.clone(),
             over_the_counter: quoted.over_the_counter,
+            script: None,
             reservation: ReservationId::from_uuid(self.ids.uuid()),
             whole: quoted.shares,
             shares: quoted.shares,

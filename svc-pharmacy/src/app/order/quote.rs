@@ -21,6 +21,12 @@ pub struct Item {
     pub quantity: i64,
     /// UCUM code of the unit.
     pub unit: String,
+    /// From which prescription; a price does not ask.
+    pub named: Option<super::Named>,
+    /// Why another product than the prescribed one.
+    pub substitution: Option<crate::domain::prescription::SubstitutionReason>,
+    /// The patient agrees to pay the difference.
+    pub consent: bool,
 }
 
 /// A quoted line.

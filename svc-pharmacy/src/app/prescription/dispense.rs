@@ -132,7 +132,7 @@ impl App {
         let (reason, consent) = (input.substitution, input.consent);
         let substituted = may_replace(&item.prescribed, brand.as_ref(), &given, reason, consent)?;
         let (patient, of, new) = (opened.row.patient, opened.row.id, vec![checked(item)]);
-        self.assess(context, patient, new, Some(of), today).await?.must_pass()?;
+        self.assess(context, patient, new, &[of], today).await?.must_pass()?;
         Ok(substituted)
     }
 

@@ -34,7 +34,7 @@ where
     let before = app.opened(context, row).await?;
     let today = app.day_in(&before.row.jurisdiction, app.clock.now());
     let new = before.items.iter().map(|(_, item)| checked(item)).collect();
-    let safety = app.assess(context, patient, new, Some(id), today).await?;
+    let safety = app.assess(context, patient, new, &[id], today).await?;
     let marks = app.marks(&before, patient);
     let again = app.clone();
     app.once(context, once, Whose::Shown(patient), move |tx| {

@@ -40,7 +40,7 @@ pub async fn run(app: &App, context: &CallContext, input: Input) -> Result<Check
         }));
     }
     let today = app.day_in(&jurisdiction, app.clock.now());
-    let found = app.assess(context, input.patient, new, input.prescription, today).await?;
+    let found = app.assess(context, input.patient, new, input.prescription.as_slice(), today).await?;
     // Said last: a first look at a patient makes the patient's key, in a store that has no trail.
     context.touched(Touched::read(input.patient, input.patient));
     if let Some(id) = input.prescription {

@@ -84,7 +84,7 @@ impl App {
         context: &CallContext,
         patient: PersonId,
         new: Vec<Checked>,
-        except: Option<PrescriptionId>,
+        except: &[PrescriptionId],
         today: Date,
     ) -> Result<CheckShown, Error> {
         let (profile, _) = self.profile(context, patient).await?;
@@ -143,14 +143,14 @@ impl App {
         &self,
         context: &CallContext,
         patient: PersonId,
-        except: Option<PrescriptionId>,
+        except: &[PrescriptionId],
         today: Date,
     ) -> Result<Vec<Checked>, Error> {
         let reader = self.db.read(context);
         let key = self.keys.key(context, patient).await?;
         let mut taken = Vec::new();
         for row in prescription::verified(&reader, patient).await? {
-            if Some(row.id) == except {
+            if except.contains(&row.id) {
                 continue;
             }
             let items = prescription::items(&reader, row.id).await?;

@@ -5,6 +5,7 @@ mod benefit;
 mod journal;
 mod pack;
 mod parcel;
+mod script;
 mod shares;
 mod state;
 mod steps;
@@ -21,6 +22,7 @@ pub use benefit::{Benefit, Capture, Leg, PartLine, Priced, PricedLine, Why, part
 pub use journal::{Entry, Line as JournalLine, Party, balance_of};
 pub use pack::{WHOLE, units_in};
 pub use parcel::{Handover, MOST_PARCELS, Parcel, ParcelLine, ParcelState};
+pub use script::Script;
 pub use shares::{Shares, part_of};
 pub use state::{Event, OrderState, StateForbids};
 pub use steps::Refusal;
@@ -61,6 +63,9 @@ pub struct OrderLine {
     pub unit: String,
     /// Whether it is sold without a prescription.
     pub over_the_counter: bool,
+    /// From which prescription it is filled; none for what is sold without one.
+    #[serde(default)]
+    pub script: Option<Script>,
     /// The stock that was put aside.
     pub reservation: ReservationId,
     /// Who bears it, as priced for the whole quantity.
@@ -76,6 +81,15 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
+    /// Whether it has no verified item to be filled from, and needs one.
+    #[must_use]
+    pub fn needs_verification(&self) -> bool {
+        match self.script {
+            Some(script) => script.item.is_none(),
+            None => !self.over_the_counter,
+        }
+    }
+
     /// The list price of so many units of it.
     #[must_use]
     pub fn list_of(&self, units: i64) -> i64 {
@@ -175,10 +189,10 @@ impl Order {
         stand.fold(Shares::default(), |sum, record| sum.plus(record.shares))
     }
 
-    /// Whether some line needs a prescription.
+    /// Whether some line waits for a pharmacist to verify its paper (INV-R3): until then nothing is packed.
     #[must_use]
     pub fn needs_verification(&self) -> bool {
-        self.lines.iter().any(|line| !line.over_the_counter)
+        self.lines.iter().any(OrderLine::needs_verification)
     }
 
     /// Whether the whole of it was packed.

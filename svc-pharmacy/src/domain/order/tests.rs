@@ -16,6 +16,7 @@ fn order(quantities: &[i64]) -> Order {
         quantity: *quantity,
         unit: "{tablet}".to_owned(),
         over_the_counter: true,
+        script: None,
         reservation: id(),
         whole: Shares { list: quantity * 333, plan: quantity * 271 / 2, discount: 0 },
         shares: Shares { list: quantity * 333, plan: quantity * 271 / 2, discount: 0 },

@@ -1,6 +1,7 @@
 //! Whether a product may be handed out for what was prescribed. Knows no price list: whether the patient pays more is told.
 
 use caremesh_kernel::ProductId;
+use serde::{Deserialize, Serialize};
 
 use super::Prescribed;
 use crate::domain::safety::substances;
@@ -23,7 +24,8 @@ pub struct Medicine {
 }
 
 /// Why another product is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SubstitutionReason {
     /// The plan pays for another one.
     Formulary,

@@ -2,12 +2,13 @@
 
 use caremesh_kernel::Money;
 use caremesh_mesh::port::payment::{Payment, PaymentState};
-use caremesh_mesh::wire::{ToWire as _, Violation, id};
+use caremesh_mesh::wire::{ToWire as _, Violation, id, optional_id};
 use caremesh_proto::pharmacy::v1 as wire;
 use caremesh_proto::r#type::v1::Address;
 use prost::Message as _;
 
-use crate::app::order::{Item, Quote, QuotedLine, Settlement, Shown};
+use super::prescription::substitution_of;
+use crate::app::order::{Item, Named, Quote, QuotedLine, Settlement, Shown};
 use crate::domain::order::{
     Handover, Method, Order, OrderLine, OrderState, Paid, Parcel, ParcelLine, ParcelState, Party, Record,
     Shares,
@@ -20,9 +21,18 @@ pub(in crate::grpc) fn items(items: &[wire::OrderItem]) -> Result<Vec<Item>, Vio
             product: id(&format!("items[{place}].product_id"), &item.product_id)?,
             quantity: item.quantity,
             unit: item.unit_code.clone(),
+            named: named(place, item)?,
+            substitution: substitution_of(item.substitution_reason)?,
+            consent: item.consent_to_price,
         })
     };
     items.iter().enumerate().map(item).collect()
+}
+
+fn named(place: usize, item: &wire::OrderItem) -> Result<Option<Named>, Violation> {
+    let exact = optional_id(&format!("items[{place}].prescription_item_id"), &item.prescription_item_id)?;
+    let paper = optional_id(&format!("items[{place}].prescription_id"), &item.prescription_id)?;
+    Ok(exact.map(Named::Item).or(paper.map(Named::Paper)))
 }
 
 /// Lines of a parcel or of a return. The contract keeps sequences above zero.
@@ -114,7 +124,13 @@ fn line(line: &OrderLine) -> wire::OrderLine {
         dispensed: line.dispensed,
         returned: line.returned,
         reservation_id: line.reservation.to_string(),
+        prescription_id: line.script.map(|script| script.prescription.to_string()).unwrap_or_default(),
+        prescription_item_id: item_of(line),
     }
+}
+
+fn item_of(line: &OrderLine) -> String {
+    line.script.and_then(|script| script.item).map(|item| item.to_string()).unwrap_or_default()
 }
 
 fn parcel(shown: &Shown, parcel: &Parcel) -> wire::Parcel {

@@ -111,7 +111,9 @@ impl Dispense {
         let branch_day = self.0.day_at(&call.context, order, call.now).await;
         let today = branch_day.map_err(|_| StepError::Retry("STORE"))?;
         let record = DispenseId::derive(call.process.uuid(), &["record"]);
+        let fills = self.0.fills(call, order, parcel).await?;
         let change = self.0.change(&call.context, order_id, move |tx, order| {
+            let fills = fills.clone();
             Box::pin(async move {
                 let parcel = order.parcel(id)?.clone();
                 if parcel.state != ParcelState::Dispensing {
@@ -122,7 +124,8 @@ impl Dispense {
                 for line in &lines {
                     let own = order.lines.iter().find(|own| own.sequence == line.sequence);
                     let Some(own) = own else { continue };
-                    stock::consume(tx, own.reservation, line.quantity, today).await?;
+                    let lots = stock::consume(tx, own.reservation, line.quantity, today).await?;
+                    fills.record(tx, line.sequence, lots, today).await?;
                 }
                 let entries = entries(&order, &parcel);
                 let posting = capture_of(&order, &parcel).map(|made| made.posting.clone());

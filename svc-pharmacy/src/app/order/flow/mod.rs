@@ -3,6 +3,7 @@
 
 mod close;
 mod dispense;
+mod fills;
 mod money;
 mod reprice;
 mod reserve;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use caremesh_db::Tx;
 use caremesh_db::process::{Flow, StepCall, StepError};
-use caremesh_kernel::{Money, OrderId, ParcelId, PersonId};
+use caremesh_kernel::{Money, OrderId, ParcelId, PersonId, PharmacistId};
 use caremesh_mesh::CallContext;
 use caremesh_proto::policy::v1::BalanceConflict;
 use futures::future::BoxFuture;
@@ -48,12 +49,24 @@ pub(crate) fn all(app: &App) -> Vec<Arc<dyn Flow>> {
 struct Data {
     order: OrderId,
     parcel: Option<ParcelId>,
+    /// Who hands out; none but for a parcel that is dispensed.
+    #[serde(default)]
+    pharmacist: Option<PharmacistId>,
 }
 
 /// What a process about an order, and a parcel of it, carries.
 pub(super) fn data(order: OrderId, parcel: Option<ParcelId>) -> Vec<u8> {
-    // Two ids: serde_json has nothing to refuse.
-    serde_json::to_vec(&Data { order, parcel }).unwrap_or_default()
+    bytes_of(Data { order, parcel, pharmacist: None })
+}
+
+/// What the process of a parcel that is dispensed carries.
+pub(super) fn dispensing(order: OrderId, parcel: ParcelId, by: PharmacistId) -> Vec<u8> {
+    bytes_of(Data { order, parcel: Some(parcel), pharmacist: Some(by) })
+}
+
+fn bytes_of(data: Data) -> Vec<u8> {
+    // Ids: serde_json has nothing to refuse.
+    serde_json::to_vec(&data).unwrap_or_default()
 }
 
 fn data_of(call: &StepCall) -> Result<Data, StepError> {
@@ -61,7 +74,7 @@ fn data_of(call: &StepCall) -> Result<Data, StepError> {
 }
 
 fn parcel_of(call: &StepCall) -> Result<(OrderId, ParcelId), StepError> {
-    let Data { order, parcel } = data_of(call)?;
+    let Data { order, parcel, .. } = data_of(call)?;
     Ok((order, parcel.ok_or(StepError::GiveUp("DATA_UNREADABLE"))?))
 }
 

@@ -9,7 +9,7 @@ use caremesh_mesh::port::payment::PaymentError;
 
 use super::super::cancel::release_stock;
 use super::{about, call_error, data_of, for_patient, money, refused};
-use crate::app::App;
+use crate::app::{App, Error};
 use crate::clients::{Billed, Movement};
 use crate::domain::order::{Event, Method, Order, OrderState, Paid};
 use crate::store::order::Row;
@@ -32,7 +32,8 @@ impl Flow for Reserve {
 
     async fn run(&self, call: &StepCall) -> Result<StepDone, StepError> {
         let row = self.0.order_of(&call.context, data_of(call)?.order).await?;
-        if !matches!(row.order.state, OrderState::Reserving | OrderState::AwaitingPayment) {
+        let waits = row.order.state == OrderState::AwaitingVerification && call.name == "confirm";
+        if !waits && !matches!(row.order.state, OrderState::Reserving | OrderState::AwaitingPayment) {
             return already(&row.order);
         }
         let context = for_patient(call, row.order.patient);
@@ -167,16 +168,48 @@ impl Reserve {
         Ok(StepDone { data: None, next: Next::WaitUntil(money::later(call.now)) })
     }
 
+    /// Confirms what has its verified items; what waits for a paper is looked at again until it is verified or refused.
     async fn confirm(&self, call: &StepCall, row: &Row) -> Result<StepDone, StepError> {
-        let change = self.0.change(&call.context, row.order.id, |_, mut order| {
+        let found = if row.order.needs_verification() {
+            self.0.verified_lines(&call.context, &row.order).await
+        } else {
+            Ok(Some(row.order.lines.clone()))
+        };
+        let lines = match found {
+            Ok(Some(lines)) => lines,
+            Ok(None) => return self.wait_for_paper(call, &row.order).await,
+            Err(Error::Store(_) | Error::Call(_)) => return Err(StepError::Retry("STORE")),
+            Err(_) => return Err(StepError::GiveUp("PRESCRIPTION_REFUSED")),
+        };
+        let change = self.0.change(&call.context, row.order.id, move |_, mut order| {
+            let scripts: Vec<_> = lines.iter().map(|line| line.script).collect();
             Box::pin(async move {
-                let event =
-                    if order.needs_verification() { Event::ReservedUnverified } else { Event::Reserved };
+                order.lines.iter_mut().zip(scripts).for_each(|(line, script)| line.script = script);
+                let waited = order.state == OrderState::AwaitingVerification;
+                let event = if waited { Event::Verified } else { Event::Reserved };
                 order.state = order.state.after(event).map_err(crate::domain::order::Refusal::from)?;
                 Ok(Some((order, Vec::new())))
             })
         });
         change.await.map(|()| StepDone::forward())
+    }
+
+    async fn wait_for_paper(&self, call: &StepCall, order: &Order) -> Result<StepDone, StepError> {
+        if call.now >= order.reserved_until {
+            return Err(StepError::GiveUp("EXPIRED"));
+        }
+        let change = self.0.change(&call.context, order.id, |_, mut order| {
+            Box::pin(async move {
+                if order.state == OrderState::AwaitingVerification {
+                    return Ok(None);
+                }
+                let after = order.state.after(Event::ReservedUnverified);
+                order.state = after.map_err(crate::domain::order::Refusal::from)?;
+                Ok(Some((order, Vec::new())))
+            })
+        });
+        change.await?;
+        Ok(StepDone { data: None, next: Next::WaitUntil(money::later(call.now)) })
     }
 
     /// The last compensation: the order is over and its stock is free again.
