@@ -45,6 +45,8 @@ register! {
     PlanVersion PlanVersionId "plv";
     /// A premium quote.
     Quote QuoteId "quo";
+    /// A proposal before an underwriter.
+    Proposal ProposalId "prp";
     /// A policy.
     Policy PolicyId "pol";
     /// One policy year.

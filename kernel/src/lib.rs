@@ -20,9 +20,9 @@ pub use id::{
     Parcel, ParcelId, Payment, PaymentId, Person, PersonId, Pharmacist, PharmacistId, Plan, PlanId,
     PlanVersion, PlanVersionId, Policy, PolicyId, Posting, PostingId, Prescription, PrescriptionId,
     PrescriptionItem, PrescriptionItemId, Process, ProcessId, Product, ProductBatch, ProductBatchId,
-    ProductId, Quote, QuoteId, Receipt, ReceiptId, Recovery, RecoveryId, RefillPlan, RefillPlanId, Refund,
-    RefundId, Reservation, ReservationId, Return, ReturnId, SafetyCheck, SafetyCheckId, Term, TermId, Upload,
-    UploadId,
+    ProductId, Proposal, ProposalId, Quote, QuoteId, Receipt, ReceiptId, Recovery, RecoveryId, RefillPlan,
+    RefillPlanId, Refund, RefundId, Reservation, ReservationId, Return, ReturnId, SafetyCheck, SafetyCheckId,
+    Term, TermId, Upload, UploadId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use uuid::Uuid;

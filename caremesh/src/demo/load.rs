@@ -134,6 +134,7 @@ impl Loader<'_> {
             start_date: Some(today),
             instalment_count: 0,
             validate_only: false,
+            prior_cover: None,
         };
         let mut service = PolicyServiceClient::new(self.gateway.clone());
         let answer = service.create_quote(self.signed(request, &holder)?).await?;

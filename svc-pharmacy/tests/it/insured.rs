@@ -89,6 +89,7 @@ impl World {
             start_date: Some(start.to_wire()),
             instalment_count: 0,
             validate_only: false,
+            prior_cover: None,
         };
         let mut policies = PolicyServiceClient::new(self.at_policy(&holder));
         let quote = policies.create_quote(asked).await.expect("a quote").into_inner().quote.expect("a quote");

@@ -57,7 +57,7 @@ where
     let birth = app.get_person(context, &family_scope, input.person).await?.profile.birth;
     let policy = input.target.policy.to_string();
     let member = MemberId::derive(MEMBER_NAMESPACE, &[&policy, &input.person.to_string()]);
-    let facts = MemberFacts { birth, declared: input.declared.clone() };
+    let facts = MemberFacts { birth, declared: input.declared.clone(), load_bps: 0, excluded: Vec::new() };
     let sealed = app.seal_facts(context, input.person, member, &facts).await?;
     let mut family = Vec::with_capacity(found.members.len());
     for row in &found.members {
@@ -89,7 +89,7 @@ impl Joining {
         if draft.next.members.iter().any(|row| row.person_id == self.input.person) {
             return Err(ChangeRefusal::AlreadyMember.into());
         }
-        let (plan, law) = app.plan_and_law(draft.next.quote.plan_version_id)?;
+        let (plan, law) = app.plan_and_law(draft.next.plan_version())?;
         let (today, term) = (law.zone.day_of(tx.now()), draft.books.term);
         let at_birth = newborn_start(law, self.input.relation, self.birth, term, today);
         let from = self.input.start.or(at_birth).unwrap_or(today.max(term.start()));
@@ -112,7 +112,8 @@ impl Joining {
     fn people_on(&self, draft: &Draft, day: Date) -> Vec<ProposedMember> {
         let covered = |id: MemberId| draft.next.members.iter().any(|row| row.id == id && day < row.ends_on);
         let present = self.family.iter().filter(|(id, ..)| covered(*id));
-        let person = |relation, birth, conditions| ProposedMember { relation, birth, conditions };
+        let person =
+            |relation, birth, conditions| ProposedMember { relation, birth, conditions, load_bps: 0 };
         let joining = person(self.input.relation, self.birth, self.input.declared.clone());
         present.map(|(_, relation, birth)| person(*relation, *birth, Vec::new())).chain([joining]).collect()
     }

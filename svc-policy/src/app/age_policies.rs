@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::change::{Draft, met_another, saved};
 use super::ending::release_from;
-use super::life::{books, reminders_of, schedule};
+use super::life::{books, reminders_of, run_off, schedule};
 use super::{App, Error, events};
 use crate::domain::life::{Amount, EndorsementKind, Reminder, renews};
 use crate::domain::plan::Jurisdiction;
@@ -64,7 +64,7 @@ async fn grown(app: &App, context: &CallContext, id: PolicyId) -> Result<Vec<Mem
     let PolicyState::Expired { on, .. } = app.living(&found, app.clock.now())?.state else {
         return Ok(Vec::new());
     };
-    let (plan, _) = app.plan_and_law(found.quote.plan_version_id)?;
+    let (plan, _) = app.plan_and_law(found.plan_version())?;
     let mut grown = Vec::new();
     for row in found.members.iter().filter(|row| row.ends_on == on) {
         match app.open_facts(context, row).await {
@@ -110,6 +110,7 @@ async fn write(app: &App, tx: &Tx, id: PolicyId, grown: &[MemberId]) -> Result<b
     let mut draft = Draft::new(&before, tx.now())?;
     let state = app.living(&before, tx.now())?.state;
     let nothing = Amount::default();
+    let ran_off = run_off(&mut draft.next, law, law.zone.day_of(tx.now()));
     match state {
         PolicyState::Lapsed { on, .. } if before.policy.state == "ACTIVE" => {
             release_from(app, tx, id, None, on).await?;
@@ -133,6 +134,7 @@ async fn write(app: &App, tx: &Tx, id: PolicyId, grown: &[MemberId]) -> Result<b
         {
             draft.terms("CLOSED");
         }
+        _ if ran_off => {}
         _ if before.policy.state == "ACTIVE" => return remind(tx, &before, law).await,
         _ => return Ok(false),
     }

@@ -54,7 +54,7 @@ impl Input {
     async fn cancelled(&self, app: &App, tx: &Tx, mut draft: Draft) -> Result<Draft, Error> {
         let living = app.living(&draft.next, tx.now())?;
         must_be_in_force(living.state)?;
-        let (plan, law) = app.plan_and_law(draft.next.quote.plan_version_id)?;
+        let (plan, law) = app.plan_and_law(draft.next.plan_version())?;
         let (today, term) = (law.zone.day_of(tx.now()), draft.books.term);
         let bought = Timestamp::from_micros(draft.next.policy.created_at);
         let wish = (self.reason, self.effective);
@@ -62,7 +62,7 @@ impl Input {
         let id = draft.next.policy.id;
         release_from(app, tx, id, None, on).await?;
         let row = draft.next.terms.last().ok_or(StoreError::Corrupt("a policy without a term"))?;
-        let (used, held) = plan_money(tx, plan, row.id, on).await?;
+        let (used, held) = plan_money(tx, &draft.plans(app)?, row.id, on).await?;
         let charges = plan.premium.retained_charges.iter().map(|charge| charge.amount_minor).sum();
         let refunded = draft.books.refunded;
         let before = draft.books.agreement.clone();

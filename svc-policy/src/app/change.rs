@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use caremesh_db::{Answered, Error as DbError, Replay, Tx};
-use caremesh_kernel::{Date, EndorsementId, MemberId, PersonId, PolicyId, RefundId, Timestamp, Uuid};
+use caremesh_kernel::{
+    Date, DateRange, EndorsementId, MemberId, PersonId, PolicyId, RefundId, Timestamp, Uuid,
+};
 use caremesh_mesh::{Action, CallContext, Touched};
 use futures::future::BoxFuture;
 use prost::Message;
@@ -15,10 +17,11 @@ use super::policy::Policy;
 use super::{App, Error, Once, events};
 use crate::domain::engine::CoverLayer;
 use crate::domain::life::{Agreement, Amount, ChangeRefusal, EndorsementKind};
+use crate::domain::plan::PlanVersion;
 use crate::domain::policy::PolicyState;
 use crate::store::life::{EndorsementRow, RefundRow};
 use crate::store::policy::SegmentRow;
-use crate::store::{Error as StoreError, Scope, life, policy, quote};
+use crate::store::{Error as StoreError, Scope, life, party, policy, quote};
 
 /// Namespace of the ids of endorsements and refunds. Never to change.
 pub(crate) const CHANGE_NAMESPACE: Uuid = Uuid::from_u128(0x1f6a_0d53_9b7e_4c28_b1d4_7e52_c90f_38a6);
@@ -39,6 +42,8 @@ pub(crate) struct Draft {
     pub(crate) next: policy::Found,
     /// Its books before the change.
     pub(crate) books: Books,
+    /// New versions of who is paid.
+    pub(crate) parties: Vec<party::Row>,
     /// Persons besides the policyholder whom the change is about.
     pub(crate) persons: Vec<PersonId>,
     now: Timestamp,
@@ -50,7 +55,7 @@ impl Draft {
         let mut next = before.clone();
         next.policy.version += 1;
         next.policy.updated_at = now.as_micros();
-        Ok(Self { next, books: books(before)?, persons: Vec::new(), now })
+        Ok(Self { next, books: books(before)?, parties: Vec::new(), persons: Vec::new(), now })
     }
 
     /// Puts the policy into a state.
@@ -139,8 +144,35 @@ impl Draft {
         for row in self.next.segments.iter_mut().filter(|row| row.term_id == fresh.term_id) {
             row.ends_on = row.ends_on.min(from);
         }
+        let term = fresh.term_id;
         self.next.segments.push(fresh);
+        let of_term = self.next.segments.iter().filter(|row| row.term_id == term);
+        let days = |row: &SegmentRow| {
+            let days =
+                DateRange::new(row.starts_on, row.ends_on).map_err(|_| StoreError::Corrupt("a segment"))?;
+            Ok::<_, Error>((days, row.plan_version_id))
+        };
+        let plans = policy::plans_text(&of_term.map(days).collect::<Result<Vec<_>, _>>()?)?;
+        if let Some(row) = self.next.terms.iter_mut().find(|row| row.id == term) {
+            row.plans = plans;
+        }
         Ok(())
+    }
+
+    /// The plan versions of the last term, in the order of its segments.
+    pub(crate) fn plans<'a>(&self, app: &'a App) -> Result<Vec<&'a PlanVersion>, Error> {
+        let term = self.next.terms.last().ok_or(StoreError::Corrupt("a policy without a term"))?;
+        let version = self.segment()?.plan_version_id;
+        let segments = policy::plans_of(term.plans.as_deref(), version, self.books.term)?;
+        Ok(app.plan_segments(&segments)?.into_iter().map(|(_, plan)| plan).collect())
+    }
+
+    /// Puts the policy under a plan.
+    pub(crate) fn of_plan(&mut self, plan: &PlanVersion) {
+        self.next.policy.plan_id = plan.plan_id();
+        if let Some(lead) = plan.carriers.iter().find(|carrier| carrier.leads) {
+            self.next.policy.lead_carrier = lead.insurer.to_string();
+        }
     }
 
     /// Adds the endorsement, and the refund if anything is given back.
@@ -297,7 +329,11 @@ pub(crate) fn kept(tx: &Tx, before: &policy::Found, draft: &Draft) -> Result<car
     }
     let refunds = draft.next.refunds.iter().skip(before.refunds.len());
     tx.emit(refunds.map(|row| events::refund_decided(policy, row.id, now)));
-    Ok(life::save(tx.kind(), before, &draft.next)?)
+    let mut batch = life::save(tx.kind(), before, &draft.next)?;
+    for row in &draft.parties {
+        batch.append(party::insert(tx.kind(), row));
+    }
+    Ok(batch)
 }
 
 /// Another change, a payment or the purchase was faster: look again.
@@ -312,5 +348,5 @@ pub(crate) fn met_another(error: DbError) -> Error {
 /// PostgreSQL runs all statements of a batch before their counts are looked at: the version that another change has made may
 /// be seen as a row that is there twice, before it is seen that the policy moved on.
 pub(crate) fn same_version(constraint: &str) -> bool {
-    ["policy_version", "endorsement", "member"].iter().any(|table| constraint.contains(table))
+    ["policy_version", "endorsement", "member", "policy_party"].iter().any(|table| constraint.contains(table))
 }

@@ -38,7 +38,7 @@ pub async fn run(
     let found = app.cover(context, &scope, member, Some(question.date)).await?;
     let (plan, _) = app.plan_and_law(found.plan_version)?;
     let needs = eligibility::accounts_asked(plan, &found.cover, question).map_err(price_error)?;
-    let snapshot = app.snapshot(context, found.plan_version, &needs, None, None).await?;
+    let snapshot = app.snapshot(context, found.segmented(), &needs, None, None).await?;
     let answer = eligibility::answer(plan, Some(&found.cover), found.in_force, question, &snapshot);
     let term = found.cover.term_range.contains(question.date).then_some(found.cover.term);
     Ok(Eligibility { answer, policy: found.policy, term, balances: snapshot.accounts, day: question.date })

@@ -6,6 +6,8 @@ use caremesh_mesh::{CallContext, Touched};
 use super::{App, Error};
 use crate::domain::account::{Account, Snapshot};
 use crate::domain::engine::{AccountNeed, Cover, CoveredMember, Event};
+use crate::domain::plan::PlanVersion;
+use crate::domain::relimit::open_in_term;
 use crate::store::ledger::snapshot::{self, DrawsAsked};
 use crate::store::{Error as StoreError, Scope, policy};
 
@@ -18,6 +20,8 @@ pub(crate) struct Found {
     pub(crate) plan_version: PlanVersionId,
     /// The cover.
     pub(crate) cover: Cover,
+    /// Which plan version holds from when in the term.
+    pub(crate) plans: Vec<(DateRange, PlanVersionId)>,
     /// Whether the policy is in force now.
     pub(crate) in_force: bool,
 }
@@ -36,6 +40,8 @@ pub(crate) struct Stretch {
     pub(crate) plan_version: PlanVersionId,
     /// The cover.
     pub(crate) cover: Cover,
+    /// Which plan version holds from when in the term.
+    pub(crate) plans: Vec<(DateRange, PlanVersionId)>,
 }
 
 /// A member's cover over all terms of the policy, segment by segment, ascending by days; at least one.
@@ -83,9 +89,9 @@ impl App {
     ) -> Result<Found, Error> {
         let covers = self.covers(context, scope, member).await?;
         let day = day.unwrap_or(covers.today);
-        let Stretch { plan_version, cover } =
+        let Stretch { plan_version, cover, plans } =
             covers.nearest(day).cloned().ok_or(StoreError::Corrupt("a policy without a segment"))?;
-        Ok(Found { policy: covers.policy, plan_version, cover, in_force: covers.in_force })
+        Ok(Found { policy: covers.policy, plan_version, cover, plans, in_force: covers.in_force })
     }
 
     /// The member's cover in every segment, when the scope holds the member. Reports the member's person as touched.
@@ -116,11 +122,15 @@ impl App {
             continuous_since: row.continuous_from,
             pre_existing: facts.declared,
             layers: Vec::new(),
+            excluded: facts.excluded,
             waiting_waived: row.waiting_waived == 1,
         };
         let stretch = |segment: &policy::SegmentRow| {
             let cover = cover_of(&found, segment, member.clone())?;
-            Ok::<_, Error>(Stretch { plan_version: segment.plan_version_id, cover })
+            let term = found.terms.iter().find(|term| term.id == segment.term_id);
+            let text = term.and_then(|term| term.plans.as_deref());
+            let plans = policy::plans_of(text, segment.plan_version_id, cover.term_range)?;
+            Ok::<_, Error>(Stretch { plan_version: segment.plan_version_id, cover, plans })
         };
         let stretches = found.segments.iter().map(stretch).collect::<Result<_, _>>()?;
         let (policy, person, today) = (found.policy.id, row.person_id, law.zone.day_of(now));
@@ -132,7 +142,7 @@ impl App {
     pub(crate) async fn snapshot(
         &self,
         context: &CallContext,
-        plan_version: PlanVersionId,
+        (plan_version, plans, cover): Segmented<'_>,
         needs: &[AccountNeed],
         whose: Option<Whose<'_>>,
         as_of: Option<Timestamp>,
@@ -144,7 +154,40 @@ impl App {
             Some(instant) => snapshot::as_of(&reader, kind, &wanted, asked.as_ref(), instant).await?,
             None => snapshot::now(&reader, kind, &wanted, asked.as_ref(), self.clock.now()).await?,
         };
-        Ok(Snapshot { plan_version, accounts: merged(needs, stored.accounts), draws: stored.draws })
+        let plans = self.plan_segments(plans)?;
+        let opened = |need: &AccountNeed| {
+            let several = plans.len() > 1;
+            let in_term = several.then(|| open_in_term(&plans, cover.ground(), &need.opening.key)).flatten();
+            in_term.unwrap_or_else(|| need.opening.clone())
+        };
+        let accounts = merged(needs, &stored.accounts, opened);
+        Ok(Snapshot { plan_version, accounts, draws: stored.draws })
+    }
+
+    /// The plan versions of a term's segments.
+    pub(crate) fn plan_segments(
+        &self,
+        segments: &[(DateRange, PlanVersionId)],
+    ) -> Result<Vec<(DateRange, &PlanVersion)>, Error> {
+        let plan = |(days, version): &(DateRange, PlanVersionId)| {
+            self.plans.version(*version).map(|plan| (*days, plan)).ok_or(Error::NotFound)
+        };
+        segments.iter().map(plan).collect()
+    }
+}
+
+/// The plan version of a segment, those of all segments of its term, and the cover in it.
+pub(crate) type Segmented<'s> = (PlanVersionId, &'s [(DateRange, PlanVersionId)], &'s Cover);
+
+impl Found {
+    pub(crate) fn segmented(&self) -> Segmented<'_> {
+        (self.plan_version, &self.plans, &self.cover)
+    }
+}
+
+impl Stretch {
+    pub(crate) fn segmented(&self) -> Segmented<'_> {
+        (self.plan_version, &self.plans, &self.cover)
     }
 }
 
@@ -164,9 +207,13 @@ impl Whose<'_> {
 }
 
 /// In the order of their ids, as both lists already are.
-fn merged(needs: &[AccountNeed], stored: Vec<Account>) -> Vec<Account> {
+fn merged(
+    needs: &[AccountNeed],
+    stored: &[Account],
+    opened: impl Fn(&AccountNeed) -> Account,
+) -> Vec<Account> {
     let found = |need: &AccountNeed| stored.iter().find(|account| account.key == need.opening.key).cloned();
-    needs.iter().map(|need| found(need).unwrap_or_else(|| need.opening.clone())).collect()
+    needs.iter().map(|need| found(need).unwrap_or_else(|| opened(need))).collect()
 }
 
 /// How far a day lies outside of a range, in days; 0 inside.

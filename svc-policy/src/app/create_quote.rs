@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use caremesh_db::Replay;
-use caremesh_kernel::{Date, Money, PersonId, PlanVersionId, QuoteId, Timestamp};
+use caremesh_kernel::{Currency, Date, Money, PersonId, PlanVersionId, QuoteId, Timestamp};
 use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::quote::row_name;
 use super::{App, Error, Offer, Once};
 use crate::domain::eligibility::FamilyBreach;
+use crate::domain::life::{NotCredited, Ported, PriorCover};
 use crate::domain::plan::{Jurisdiction, PlanVersion};
 use crate::domain::policy::{self as cover, Instalment, MemberPremium, Premium, Quote, QuoteMember};
 use crate::domain::premium::{self, PremiumError, Proposal};
@@ -30,6 +31,8 @@ pub struct Input {
     pub start: Date,
     /// How many instalments.
     pub instalments: u32,
+    /// Cover with another insurer that it goes on from.
+    pub prior: Option<(PriorCover, Currency)>,
 }
 
 /// How far ahead cover can be bought, in days.
@@ -103,12 +106,16 @@ async fn offer(
         instalments: input.instalments,
     };
     let premium = premium::quote(plan, jurisdiction, &proposal).map_err(refused)?;
+    let births: Vec<Date> = proposal.members.iter().map(|member| member.birth).collect();
+    let review = cover::needs_review(plan, &input.members, &births, input.start);
     Ok(Quote {
         id,
         plan_version: input.plan_version,
         policyholder: input.policyholder,
         members: input.members.clone(),
         sum_insured: input.sum_insured,
+        review: review.then(|| "NEEDED".to_owned()),
+        prior: ported(jurisdiction, input)?,
         start: input.start,
         premium: kept(&premium, &input.members),
         expires: cover::expiry(now, input.start, &jurisdiction.zone),
@@ -127,6 +134,28 @@ fn check_request(plan: &PlanVersion, law: &Jurisdiction, input: &Input, now: Tim
         return Err(Error::Offer(Offer::StartDate));
     }
     Ok(())
+}
+
+/// Prior cover with what it counts for: within the break that the law allows, of persons who are to be covered.
+fn ported(law: &Jurisdiction, input: &Input) -> Result<Option<Ported>, Error> {
+    let Some((cover, currency)) = input.prior.clone() else { return Ok(None) };
+    if currency != input.sum_insured.currency {
+        return Err(Error::OtherCurrency);
+    }
+    if cover.sum_minor <= 0 {
+        return Err(Error::Field { field: "prior_cover.sum_insured".to_owned(), rule: "money.positive" });
+    }
+    let covered = |person: &PersonId| input.members.iter().any(|member| member.person == *person);
+    if !cover.persons.iter().all(covered) {
+        return Err(Error::Field { field: "prior_cover.person_ids".to_owned(), rule: "prior_cover.members" });
+    }
+    match cover.credited_from(law, input.start) {
+        Ok(credited_from) => Ok(Some(Ported { cover, credited_from })),
+        Err(NotCredited::Break { .. }) => Err(Error::Offer(Offer::PriorCover)),
+        Err(NotCredited::Days) => {
+            Err(Error::Field { field: "prior_cover.period".to_owned(), rule: "prior_cover.before_start" })
+        }
+    }
 }
 
 pub(super) fn refused(error: PremiumError) -> Error {
@@ -202,6 +231,8 @@ pub(super) async fn rows(
         starts_on: quote.start,
         premium: quote::premium_text(&quote.premium)?,
         policy_id: None,
+        prior: quote.prior.as_ref().map(prior_text).transpose()?,
+        review: quote.review.clone(),
         renews_policy_id: None,
         renewed_term_id: None,
         version: 1,
@@ -209,6 +240,10 @@ pub(super) async fn rows(
         created_at: quote.created.as_micros(),
     };
     Ok((row, members))
+}
+
+fn prior_text(prior: &Ported) -> Result<String, Error> {
+    serde_json::to_string(prior).map_err(|_| crate::store::Error::Corrupt("quote.prior").into())
 }
 
 async fn replayed(app: &App, context: &CallContext, scope: Scope, replay: Replay) -> Result<(), Error> {

@@ -62,10 +62,10 @@ async fn release(app: &App, tx: &Tx, due: Due) -> Result<(), Error> {
 /// Plan money of a term: what is used, and what is held for events before a day.
 pub(crate) async fn plan_money(
     tx: &Tx,
-    plan: &PlanVersion,
+    plans: &[&PlanVersion],
     term: TermId,
     before: Date,
 ) -> Result<(i64, i64), Error> {
-    let codes = money_accounts(plan).ok_or(StoreError::Corrupt("pools that count money twice"))?;
+    let codes = money_accounts(plans).ok_or(StoreError::Corrupt("pools that count money twice"))?;
     Ok(life::plan_money(tx, tx.kind(), term, &codes, before, tx.now()).await?)
 }

@@ -6,7 +6,7 @@ use caremesh_db::Error as DbError;
 use crate::domain::account::Account;
 use crate::domain::ledger::LedgerRefusal;
 use crate::domain::life::ChangeRefusal;
-use crate::domain::policy::{PaymentRefusal, PurchaseRefusal};
+use crate::domain::policy::{NotNow, PaymentRefusal, PurchaseRefusal};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,12 @@ pub enum Error {
     /// The payment is not booked.
     #[error("the payment is not booked")]
     Payment(#[from] PaymentRefusal),
+    /// The proposal does not stand where this can be done.
+    #[error("the proposal does not stand where this can be done")]
+    Proposal(NotNow),
+    /// An underwriter must accept the quote first.
+    #[error("an underwriter must accept the quote first")]
+    NotAccepted,
     /// The payment reference was recorded before for something else.
     #[error("the payment reference was recorded before for something else")]
     ReferenceReused,
@@ -103,6 +109,9 @@ pub enum Offer {
     /// The start date is before today, or too far ahead.
     #[error("the start date is not allowed")]
     StartDate,
+    /// Cover with another insurer ended too long ago.
+    #[error("the prior cover is not credited")]
+    PriorCover,
     /// A relation, an age or a number breaks a rule of the plan.
     #[error("the family is not allowed: {rule}")]
     Family {

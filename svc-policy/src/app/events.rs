@@ -1,7 +1,9 @@
 //! The events this service tells: ids only. Names and message are the contract's register (`EventType`).
 
 use caremesh_db::NewEvent;
-use caremesh_kernel::{EndorsementId, PersonId, PolicyId, PostingId, ReceiptId, RefundId, Timestamp};
+use caremesh_kernel::{
+    EndorsementId, PersonId, PolicyId, PostingId, ProposalId, ReceiptId, RefundId, Timestamp,
+};
 use caremesh_proto::policy::v1::{Event, EventType};
 
 use crate::domain::life::ReminderKind;
@@ -50,6 +52,11 @@ pub(crate) fn reminded(policy: PolicyId, kind: ReminderKind, now: Timestamp) -> 
         ReminderKind::TermEnds => (EventType::TermEndsSoon, 3),
     };
     event(kind, policy.to_string(), policy.to_string(), now, rank)
+}
+
+/// A proposal moved on.
+pub(crate) fn proposal_changed(proposal: ProposalId, now: Timestamp) -> NewEvent {
+    event(EventType::ProposalChanged, proposal.to_string(), proposal.to_string(), now, 0)
 }
 
 /// A person was entered.

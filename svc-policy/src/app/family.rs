@@ -8,6 +8,7 @@ use caremesh_mesh::CallContext;
 use serde::{Deserialize, Serialize};
 
 use super::{App, Error};
+use crate::domain::engine::Excluded;
 use crate::domain::plan::Relation;
 use crate::domain::policy::QuoteMember;
 use crate::domain::premium::ProposedMember;
@@ -20,6 +21,12 @@ pub(crate) struct MemberFacts {
     pub(crate) birth: Date,
     /// ICD-10 codes of declared conditions.
     pub(crate) declared: Vec<String>,
+    /// What an underwriter asks on top of the premium, basis points.
+    #[serde(default)]
+    pub(crate) load_bps: u32,
+    /// What an underwriter has excluded.
+    #[serde(default)]
+    pub(crate) excluded: Vec<Excluded>,
 }
 
 /// What a cover keeps of a member, opened before a change is decided. It has no Debug: it is health data.
@@ -31,6 +38,8 @@ pub(crate) struct Facts {
     pub(crate) birth: Date,
     /// ICD-10 codes of declared conditions.
     pub(crate) declared: Vec<String>,
+    /// What an underwriter asks on top of the premium, basis points.
+    pub(crate) load_bps: u32,
 }
 
 impl App {
@@ -43,7 +52,9 @@ impl App {
         let mut all = Vec::with_capacity(found.members.len());
         for row in &found.members {
             match self.open_facts(context, row).await {
-                Ok(MemberFacts { birth, declared }) => all.push(Facts { member: row.id, birth, declared }),
+                Ok(MemberFacts { birth, declared, load_bps, .. }) => {
+                    all.push(Facts { member: row.id, birth, declared, load_bps });
+                }
                 Err(Error::Store(caremesh_db::Error::KeyDestroyed)) => {}
                 Err(error) => return Err(error),
             }
@@ -69,6 +80,7 @@ impl App {
                 relation: member.relation,
                 birth: person.profile.birth,
                 conditions: member.declared.clone(),
+                load_bps: 0,
             });
         }
         Ok(proposed)

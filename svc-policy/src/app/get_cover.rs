@@ -48,7 +48,7 @@ pub async fn run(
     }
     let all = Question { date: day, benefits: Vec::new(), conditions: Vec::new(), accident: false };
     let needs = eligibility::accounts_asked(plan, &found.cover, &all).map_err(price_error)?;
-    let snapshot = app.snapshot(context, found.plan_version, &needs, None, None).await?;
+    let snapshot = app.snapshot(context, found.segmented(), &needs, None, None).await?;
     let mut benefits: Vec<String> =
         plan.expansions.iter().flat_map(|rule| rule.when.benefits.clone()).collect();
     benefits.sort_unstable();

@@ -71,11 +71,40 @@ fn acts_on(found: &policy::Found, law: &Jurisdiction, today: Date) -> Result<Opt
         let overdue = books.agreement.next_due().map(too_late);
         let next = reminders_of(&books, law).into_iter().map(|it| it.on).find(|on| *on > today);
         let end = books.term.end();
-        return Ok(overdue.into_iter().chain(next).chain([end]).min());
+        let terms = found.terms.iter().filter_map(|term| term_acts(term, law));
+        return Ok(overdue.into_iter().chain(next).chain(terms).chain([end]).min());
     }
     let open = found.terms.iter().any(|term| term.state != "CLOSED");
-    let closes = |day: Date| day.plus_days(i64::from(law.filing_days) + i64::from(law.appeal_days));
-    Ok(row.ended_on.filter(|_| open).map(closes))
+    Ok(row.ended_on.filter(|_| open).map(|day| closes(day, law)))
+}
+
+/// The day on which time takes a term further: it runs off at its end, and closes when nothing of it can be filed or appealed
+/// any more.
+fn term_acts(term: &policy::TermRow, law: &Jurisdiction) -> Option<Date> {
+    match term.state.as_str() {
+        "OPEN" => Some(term.ends_on),
+        "RUN_OFF" => Some(closes(term.ends_on, law)),
+        _ => None,
+    }
+}
+
+fn closes(end: Date, law: &Jurisdiction) -> Date {
+    end.plus_days(i64::from(law.filing_days) + i64::from(law.appeal_days))
+}
+
+/// Takes the terms that were renewed further, as far as a day has come; the last one goes with its policy. Answers whether any
+/// changed.
+pub(crate) fn run_off(found: &mut policy::Found, law: &Jurisdiction, today: Date) -> bool {
+    let last = found.terms.len().saturating_sub(1);
+    let mut changed = false;
+    for term in found.terms.iter_mut().take(last) {
+        while let Some(on) = term_acts(term, law).filter(|on| *on <= today) {
+            term.state =
+                if on == term.ends_on && term.state == "OPEN" { "RUN_OFF" } else { "CLOSED" }.to_owned();
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// Every reminder of a policy in force, by their days.

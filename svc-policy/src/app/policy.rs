@@ -201,7 +201,7 @@ impl App {
         key: &PersonKey,
         now: Timestamp,
     ) -> Result<Policy, Error> {
-        let (plan, law) = self.plan_and_law(found.quote.plan_version_id)?;
+        let (plan, law) = self.plan_and_law(found.plan_version())?;
         let living = self.living(&found, now)?;
         let premium = standing_premium(&found, &living)?;
         let endorsements = found.endorsements.iter().map(endorsement).collect::<Result<_, _>>()?;

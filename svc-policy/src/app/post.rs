@@ -18,10 +18,10 @@ use super::life::clocks;
 use super::posting::{Command, Prepared, Tried, written};
 use super::{App, Error, Once};
 use crate::domain::account::{Account, AccountKey};
-use crate::domain::engine::open_account;
 use crate::domain::ledger::{Action, Decision, Event, LedgerRefusal, Movement, Posting, Source};
 use crate::domain::life::{Standing, standing};
 use crate::domain::opening;
+use crate::domain::relimit::open_in_term;
 use crate::store::ledger::{self, DrawsAsked};
 
 /// The service in whose name people with a role post: officers decide claims.
@@ -203,13 +203,15 @@ fn prepare(
     keys: &[AccountKey],
 ) -> Result<Prepared, Error> {
     let plan = app.plans.version(cover.plan_version).ok_or(Error::NotFound)?;
+    let plans = app.plan_segments(&cover.bought.plans)?;
     let mut openings = Vec::with_capacity(keys.len());
     for key in keys {
         let unknown = || refusal(LedgerRefusal::AccountUnknown { account: key.id() });
         opening::rule_for(plan, cover.ground(), &posting.event, key).ok_or_else(unknown)?;
-        openings.push(open_account(plan, cover.ground(), key).ok_or_else(unknown)?);
+        openings.push(open_in_term(&plans, cover.ground(), key).ok_or_else(unknown)?);
     }
-    let posting = opening::complete_grants(plan, cover.ground(), &view.draws, posting).map_err(refusal)?;
+    let posting =
+        opening::complete_grants((&plans, plan), cover.ground(), &view.draws, posting).map_err(refusal)?;
     let overdue = overdue(app, cover, &posting)?;
     Ok(Prepared { posting, openings, overdue })
 }

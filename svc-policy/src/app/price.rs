@@ -95,7 +95,7 @@ pub async fn run(app: &App, context: &CallContext, input: &Input) -> Result<Opti
     for one in &open {
         let needs = one.needs().map_err(price_error)?;
         let whose = Whose { member: input.member, event: &input.event };
-        let read = app.snapshot(context, one.stretch.plan_version, &needs, Some(whose), input.as_of).await?;
+        let read = app.snapshot(context, one.stretch.segmented(), &needs, Some(whose), input.as_of).await?;
         let who = (&input.event, input.member);
         let left =
             computed.iter().fold(read, |later, (earlier, before)| carry_over(earlier, before, who, later));
@@ -190,7 +190,11 @@ async fn priced_again(
         stretches: opened_facts
             .iter()
             .zip(&input.snapshots)
-            .map(|(facts, sealed)| Stretch { plan_version: sealed.plan_version, cover: facts.cover.clone() })
+            .map(|(facts, sealed)| Stretch {
+                plan_version: sealed.plan_version,
+                cover: facts.cover.clone(),
+                plans: Vec::new(),
+            })
             .collect(),
         ..covers.clone()
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use caremesh_db::keys::PersonKey;
 use caremesh_db::{Answered, Replay, Tx};
-use caremesh_kernel::{PolicyId, QuoteId, Timestamp};
+use caremesh_kernel::{Date, PolicyId, QuoteId, Timestamp};
 use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
@@ -15,8 +15,9 @@ use super::life::schedule;
 use super::policy::Policy;
 use super::quote::of_row;
 use super::{App, Error, Once, events};
-use crate::domain::policy::{NewPolicy, QuoteMember, purchase};
-use crate::store::{Scope, life, policy, quote};
+use crate::domain::engine::Excluded;
+use crate::domain::policy::{NewPolicy, QuoteMember, Terms, purchase};
+use crate::store::{Scope, life, policy, proposal, quote};
 
 /// Tries of a purchase that met a payment of the same quote.
 const TRIES: u32 = 5;
@@ -60,15 +61,37 @@ async fn prepare(app: &App, context: &CallContext, scope: &Scope, id: QuoteId) -
     let (quote, _) = app.get_quote(context, scope, id).await?;
     let bought =
         purchase(&crate::domain::policy::Quote { policy: None, ..quote.clone() }, 12, true, quote.created)?;
+    let terms = terms(app, context, id).await?;
     let mut facts = Vec::with_capacity(quote.members.len());
     for (member, new) in quote.members.iter().zip(&bought.members) {
         // The member may be known to the holder alone; the quote already checked that.
         let person = app.get_person(context, &Scope::any(), member.person).await?;
-        let plain = MemberFacts { birth: person.profile.birth, declared: member.declared.clone() };
+        let own = || terms.iter().filter(|one| one.person == member.person);
+        let plain = MemberFacts {
+            birth: person.profile.birth,
+            declared: member.declared.clone(),
+            load_bps: own().fold(0, |sum, one| sum.saturating_add(one.load_bps)),
+            excluded: own().filter_map(|one| excluded(one, quote.start)).collect(),
+        };
         facts.push(app.seal_facts(context, member.person, new.id, &plain).await?);
     }
     let key = app.keys.key(context, quote.policyholder).await?;
     Ok(Prepared { id, members: quote.members, facts, key })
+}
+
+/// The terms on which an underwriter has accepted the quote.
+async fn terms(app: &App, context: &CallContext, id: QuoteId) -> Result<Vec<Terms>, Error> {
+    let found = proposal::of_quote(&app.db.read(context), app.db.kind(), &Scope::any(), id).await?;
+    match found {
+        Some(row) => Ok(app.open_proposal(context, &row).await?.detail.terms),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn excluded(terms: &Terms, start: Date) -> Option<Excluded> {
+    let months = terms.months.map(|months| i32::try_from(months).unwrap_or(i32::MAX));
+    let until = months.map(|months| start.plus_months(months));
+    (!terms.excluded.is_empty()).then(|| Excluded { conditions: terms.excluded.clone(), until })
 }
 
 async fn try_once<R, T>(
@@ -109,6 +132,9 @@ where
     T: Message + Default + 'static,
 {
     let found = quote::find(tx, tx.kind(), scope, prepared.id).await?.ok_or(Error::NotFound)?;
+    if found.quote.waits() {
+        return Err(Error::NotAccepted);
+    }
     let offer = of_row(&found.quote, prepared.members.clone())?;
     let (plan, law) = app.plan_and_law(offer.plan_version)?;
     let paid = !found.receipts.is_empty();
@@ -116,10 +142,10 @@ where
     let row = policy_row(&found.quote, plan, law.zone.name(), &bought, tx.now());
     let members = member_rows(&bought, &prepared.facts);
     tell(tx, &offer, &bought);
-    let mut whole = in_memory(row, found, &bought, members);
+    let mut whole = in_memory(row, found, &bought, members)?;
     schedule(&mut whole, law, law.zone.day_of(tx.now()))?;
     let mut batch = quote::advance(&whole.quote, Some(bought.id), None);
-    batch.append(policy::insert(tx.kind(), &whole.policy, &bought.term, &whole.quote, &whole.members));
+    batch.append(policy::insert(tx.kind(), &whole));
     batch.append(life::remember(&whole)?);
     let answer = app.policy(whole, &prepared.key, tx.now())?;
     let answered = once.answered(bought.id, 1, &answer);
@@ -191,7 +217,7 @@ fn in_memory(
     found: quote::Found,
     bought: &NewPolicy,
     members: Vec<policy::MemberRow>,
-) -> policy::Found {
+) -> Result<policy::Found, Error> {
     let (start, end) = (bought.term.days.start(), bought.term.days.end());
     let term = policy::TermRow {
         id: bought.term.id,
@@ -202,7 +228,9 @@ fn in_memory(
         state: "OPEN".to_owned(),
         premium: None,
         quote_id: None,
-        layers: None,
+        layers: bought.term.layers.as_deref().map(policy::layers_text).transpose()?,
+        plans: None,
+        bonus_for: None,
     };
     let segment = policy::SegmentRow {
         term_id: bought.term.id,
@@ -212,7 +240,7 @@ fn in_memory(
         sum_insured: found.quote.sum_insured,
     };
     let (quote, receipts) = (found.quote, found.receipts);
-    policy::Found {
+    Ok(policy::Found {
         policy: row,
         quotes: vec![quote.clone()],
         quote,
@@ -223,7 +251,7 @@ fn in_memory(
         endorsements: Vec::new(),
         refunds: Vec::new(),
         recoveries: Vec::new(),
-    }
+    })
 }
 
 /// A payment of this quote, or the same purchase through another node, was faster: look again.

@@ -4,6 +4,7 @@ use caremesh_kernel::{Date, Money, QuoteId, Timestamp};
 use caremesh_mesh::CallContext;
 
 use super::{App, Error};
+use crate::domain::life::Ported;
 use crate::domain::policy::{PolicyState, Quote, QuoteMember};
 use crate::store::{Scope, quote};
 
@@ -40,6 +41,8 @@ pub(crate) fn of_row(row: &quote::Row, members: Vec<QuoteMember>) -> Result<Quot
         policyholder: row.policyholder,
         members,
         sum_insured: Money::new(row.currency, row.sum_insured),
+        review: row.review.clone(),
+        prior: prior_of(row)?,
         start: row.starts_on,
         premium: quote::premium(&row.premium)?,
         expires: Timestamp::from_micros(row.expires_at),
@@ -48,6 +51,13 @@ pub(crate) fn of_row(row: &quote::Row, members: Vec<QuoteMember>) -> Result<Quot
         policy: row.policy_id.or(row.renewed_term_id.and(row.renews_policy_id)),
         version: row.version,
     })
+}
+
+/// The prior cover of a quote, out of its column.
+fn prior_of(row: &quote::Row) -> Result<Option<Ported>, Error> {
+    let read = |text: &String| serde_json::from_str(text);
+    let prior = row.prior.as_ref().map(read).transpose();
+    prior.map_err(|_| crate::store::Error::Corrupt("quote.prior").into())
 }
 
 /// State of the policy that a quote became.

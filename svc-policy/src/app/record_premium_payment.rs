@@ -9,11 +9,15 @@ use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
 use super::change::{Draft, kept, same_version};
+use super::ending::plan_money;
 use super::life::{books, clocks, schedule};
 use super::policy::{PremiumReceipt, receipt, reference_field};
 use super::quote::{of_row, policy_state};
 use super::{App, Error, Once, events};
-use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, carried, standing};
+use crate::domain::account::LayerKind;
+use crate::domain::engine::CoverLayer;
+use crate::domain::life::{Amount, ChangeRefusal, EndorsementKind, Standing, carried, next_bonus, standing};
+use crate::domain::plan::PlanVersion;
 use crate::domain::policy::{self as cover, Payment, receive};
 use crate::store::{Scope, life, policy, quote};
 
@@ -117,6 +121,9 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
             quote::find(tx, tx.kind(), &self.scope, self.input.quote).await?.ok_or(Error::NotFound)?;
         if let Some((quote, amount)) = quote::quote_of_reference(tx, &self.payment.reference).await? {
             return self.again(tx, &found, quote, amount);
+        }
+        if found.quote.waits() {
+            return Err(Error::NotAccepted);
         }
         let mut offer = of_row(&found.quote, Vec::new())?;
         if let Some(agreed) = agreed(tx, &found).await? {
@@ -230,7 +237,11 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
         draft.next.receipts.push(row.clone());
         if paid.quote.renews_policy_id.is_some() && paid.receipts.is_empty() {
             let state = self.app.living(&before, tx.now())?.state;
-            let term = renew(&mut draft, paid, plan.term_from(paid.quote.starts_on), (day, state))?;
+            let term = plan.term_from(paid.quote.starts_on);
+            let claimed = has_claims(&self.app, tx, &draft).await?;
+            let layers = next_layers(&draft, paid, plan, (term, claimed))?;
+            let term = renew(&mut draft, paid, &layers, (term, day, state))?;
+            draft.of_plan(plan);
             renewed = Some(term);
         } else if let Some(state) = activates {
             draft.state(state);
@@ -248,17 +259,46 @@ impl<R: Message, T: Message + Default + 'static> Booking<R, T> {
     }
 }
 
+/// Whether plan money of the last term is used or held by now.
+async fn has_claims(app: &App, tx: &Tx, draft: &Draft) -> Result<bool, Error> {
+    let Some(term) = draft.next.terms.last() else { return Ok(false) };
+    let (used, held) = plan_money(tx, &draft.plans(app)?, term.id, term.ends_on).await?;
+    Ok(used + held > 0)
+}
+
+/// The layers of the next term: what was bought, with its clocks, and the bonus of the last one.
+fn next_layers(
+    draft: &Draft,
+    paid: &quote::Found,
+    plan: &PlanVersion,
+    (term, claimed): (DateRange, bool),
+) -> Result<Vec<CoverLayer>, Error> {
+    let before = draft.layers()?;
+    let last_day = draft.books.term.end().plus_days(-1);
+    let bonus = |layer: &&CoverLayer| layer.kind == LayerKind::Bonus && layer.valid.contains(last_day);
+    let had: i64 = before.iter().filter(bonus).map(|layer| layer.amount_minor).sum();
+    let mut layers = carried(&before, draft.books.term, paid.quote.sum_insured, term);
+    let amount_minor = next_bonus(plan.bonus.as_ref(), had, paid.quote.sum_insured, claimed);
+    let waiting_from = layers.iter().map(|layer| layer.waiting_from).min().unwrap_or(term.start());
+    if amount_minor > 0 {
+        let (kind, ordinal, valid) = (LayerKind::Bonus, 0, term);
+        layers.push(CoverLayer { kind, ordinal, amount_minor, valid, waiting_from });
+    }
+    Ok(layers)
+}
+
 /// The next term, its days and its members. It follows the one before without a break; days between the end of that and the
 /// day of the payment are in no segment, so that nothing on them is covered.
 fn renew(
     draft: &mut Draft,
     paid: &quote::Found,
-    term: DateRange,
-    (day, state): (Date, cover::PolicyState),
+    layers: &[CoverLayer],
+    (term, day, state): (DateRange, Date, cover::PolicyState),
 ) -> Result<TermId, Error> {
     let state = state.after(cover::LifeEvent::Renew).map_err(|_| ChangeRefusal::NotInForce)?;
     let number = draft.next.terms.last().map_or(1, |last| last.number + 1);
-    let layers = carried(&draft.layers()?, draft.books.term, paid.quote.sum_insured, term);
+    let bonus = layers.iter().any(|layer| layer.kind == LayerKind::Bonus);
+    let prior = draft.next.terms.last().map(|last| last.id).filter(|_| bonus);
     let policy = draft.next.policy.id;
     let id = TermId::derive(TERM_NAMESPACE, &[&policy.to_string(), &number.to_string()]);
     draft.next.terms.push(policy::TermRow {
@@ -270,7 +310,9 @@ fn renew(
         state: "OPEN".to_owned(),
         premium: None,
         quote_id: Some(paid.quote.id),
-        layers: Some(policy::layers_text(&layers)?),
+        layers: Some(policy::layers_text(layers)?),
+        plans: None,
+        bonus_for: prior,
     });
     let from = day.max(term.start());
     draft.next.segments.push(policy::SegmentRow {

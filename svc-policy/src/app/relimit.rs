@@ -62,6 +62,9 @@ pub(crate) async fn relimit(
     let member = draft.next.members.first().map(|row| row.id);
     let Some(member) = member.filter(|_| !accounts.is_empty()) else { return Ok(()) };
     let source = Source { service: "svc-policy".to_owned(), resource: draft.endorsement_id().to_string() };
+    // The term may begin with days that nobody covers: a segment must lie on the day that is asked about.
+    let first = draft.next.segments.iter().find(|row| row.term_id == term).map(|row| row.starts_on);
+    let from = first.map_or(from, |first| from.max(first));
     let query = query(accounts, member, from, source.clone());
     let view = ledger::view(tx, tx.kind(), &query, tx.now()).await?;
     let cover = view.cover.clone().ok_or(StoreError::Corrupt("a term without its cover"))?;
@@ -117,7 +120,7 @@ fn movements(
     (ground, rule): (Ground<'_>, &str),
 ) -> Result<Vec<Movement>, Error> {
     let after = Limits::of(draft)?;
-    let (then, now) = (plans(app, before)?, plans(app, &after)?);
+    let (then, now) = (app.plan_segments(&before.segments)?, app.plan_segments(&after.segments)?);
     let mut movements = Vec::new();
     for account in accounts {
         let opened = (before.open(&then, ground, account), after.open(&now, ground, account));
@@ -131,13 +134,6 @@ fn movements(
         movements.push(Movement { part, action: Action::Grant { grants, recovery } });
     }
     Ok(movements)
-}
-
-pub(crate) fn plans<'a>(app: &'a App, limits: &Limits) -> Result<Vec<(DateRange, &'a PlanVersion)>, Error> {
-    let plan = |(days, version): &(DateRange, PlanVersionId)| {
-        app.plans.version(*version).map(|plan| (*days, plan)).ok_or(Error::NotFound)
-    };
-    limits.segments.iter().map(plan).collect()
 }
 
 fn recovery_id(draft: &Draft, account: AccountId) -> RecoveryId {

@@ -56,7 +56,7 @@ impl Decide for Input {
 impl Input {
     async fn removed(&self, app: &App, tx: &Tx, mut draft: Draft) -> Result<Draft, Error> {
         must_be_in_force(app.living(&draft.next, tx.now())?.state)?;
-        let (plan, law) = app.plan_and_law(draft.next.quote.plan_version_id)?;
+        let (plan, law) = app.plan_and_law(draft.next.plan_version())?;
         let today = law.zone.day_of(tx.now());
         let row = draft.next.members.iter().find(|row| row.id == self.member).ok_or(Error::NotFound)?;
         let person = row.person_id;

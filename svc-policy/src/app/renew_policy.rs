@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use caremesh_db::{Answered, Replay, Tx};
-use caremesh_kernel::{Date, Money, QuoteId};
+use caremesh_kernel::{Date, Money, PlanVersionId, QuoteId};
 use caremesh_mesh::{Action, CallContext, Touched};
 use prost::Message;
 
@@ -12,7 +12,7 @@ use super::change::{Target, must_be_in_force};
 use super::create_quote::{kept, refused, rows};
 use super::life::books;
 use super::{App, Error, Once};
-use crate::domain::life::{ChangeRefusal, check_renewal, renews};
+use crate::domain::life::{ChangeRefusal, check_family, check_plan_change, check_renewal, renews};
 use crate::domain::plan::{Jurisdiction, PlanVersion};
 use crate::domain::policy::{PolicyState, Quote, QuoteMember};
 use crate::domain::premium::{self, PremiumError, Proposal, ProposedMember};
@@ -25,6 +25,10 @@ pub struct Input {
     pub target: Target,
     /// How many instalments.
     pub instalments: u32,
+    /// The plan version of the next term; the newest of the present plan where none is named.
+    pub plan_version: Option<PlanVersionId>,
+    /// The sum insured of the next term; the present one where none is named.
+    pub sum_insured: Option<Money>,
 }
 
 /// Offers the next term, once per request_id.
@@ -84,7 +88,7 @@ async fn offer(app: &App, context: &CallContext, scope: &Scope, input: &Input) -
     if input.target.etag.as_ref().is_some_and(|etag| *etag != found.policy.version.to_string()) {
         return Err(Error::Stale);
     }
-    let (plan, law) = app.plan_and_law(found.quote.plan_version_id)?;
+    let (plan, law) = app.plan_and_law(found.plan_version())?;
     let (now, books) = (app.clock.now(), books(&found)?);
     let state = app.living(&found, now)?.state;
     if !matches!(state, PolicyState::Expired { .. }) {
@@ -92,17 +96,33 @@ async fn offer(app: &App, context: &CallContext, scope: &Scope, input: &Input) -
     }
     let (start, today) = (books.term.end(), law.zone.day_of(now));
     check_renewal(law, books.term, books.agreement.next_due().is_some(), today)?;
-    let next = next_version(app, plan, start);
+    let next = match input.plan_version {
+        Some(version) => app.plan_and_law(version)?.0,
+        None => next_version(app, plan, start),
+    };
+    check_plan_change(plan, next, false)?;
     let (members, people) = who_stays(app, context, &found, next, start).await?;
     let sum_insured = found.segments.last().map(|segment| segment.sum_insured);
-    let sum_insured_minor = sum_insured.ok_or(StoreError::Corrupt("a policy without a segment"))?;
+    let present = sum_insured.ok_or(StoreError::Corrupt("a policy without a segment"))?;
+    if input.sum_insured.is_some_and(|sum| sum.currency != next.currency) {
+        return Err(Error::OtherCurrency);
+    }
+    let sum_insured_minor = input.sum_insured.map_or(present, |sum| sum.minor);
+    let chosen = input.plan_version.is_some() || input.sum_insured.is_some();
+    if chosen {
+        let family: Vec<_> = people.iter().map(|who| (who.relation, who.birth)).collect();
+        check_family(next, &family, start)?;
+    }
     let proposal = Proposal { members: people, sum_insured_minor, start, instalments: input.instalments };
-    let premium = premium::renewal(next, law, &proposal).map_err(not_offered)?;
+    let premium = premium::renewal(next, law, &proposal)
+        .map_err(|error| if chosen { not_to_be_had(error) } else { not_offered(error) })?;
     Ok(Quote {
         id: QuoteId::from_uuid(app.ids.uuid()),
         plan_version: next.id(),
         policyholder: found.policy.policyholder,
         sum_insured: Money::new(found.policy.currency, sum_insured_minor),
+        review: None,
+        prior: None,
         start,
         premium: kept(&premium, &members),
         members,
@@ -111,6 +131,14 @@ async fn offer(app: &App, context: &CallContext, scope: &Scope, input: &Input) -
         policy: None,
         version: 1,
     })
+}
+
+/// What was chosen for the next term cannot be had.
+fn not_to_be_had(error: PremiumError) -> Error {
+    match error {
+        PremiumError::NotOnSale(_) => ChangeRefusal::OtherPlan("plan.on_sale").into(),
+        other => refused(other),
+    }
 }
 
 /// A plan that is sold no more, or not for this family, cannot be renewed; what the request got wrong is its own fault.
@@ -157,6 +185,7 @@ async fn who_stays(
             relation: row.relation,
             birth: facts.birth,
             conditions: facts.declared.clone(),
+            load_bps: facts.load_bps,
         });
         members.push(QuoteMember { person: row.person_id, relation: row.relation, declared: facts.declared });
     }

@@ -44,6 +44,7 @@ impl Draft {
                     relation: row.relation,
                     birth: facts.birth,
                     conditions: facts.declared.clone(),
+                    load_bps: facts.load_bps,
                 };
                 let days = from.max(row.starts_on).days_until(row.ends_on.min(end)).max(0);
                 Some((row.person_id, Insured { member, days }))

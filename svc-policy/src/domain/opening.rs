@@ -1,12 +1,13 @@
 //! Which accounts an event of a member may touch, whoever names them: the keys of a posting come from outside and are
 //! held against the plan before anything is written.
 
-use caremesh_kernel::{Date, checked_half_up};
+use caremesh_kernel::{Date, DateRange, checked_half_up};
 
 use crate::domain::account::{AccountKey, FAMILY_SCOPE, Grant, LayerKind, PeriodKey, PriorDraw, ScopeKind};
-use crate::domain::engine::{Ground, may_restore, open_account};
+use crate::domain::engine::{Ground, may_restore};
 use crate::domain::ledger::{Action, Event, LedgerRefusal, Posting};
 use crate::domain::plan::{AccountRule, Period, PlanVersion};
+use crate::domain::relimit::open_in_term;
 
 /// The plan's rule for an account key, when the event may touch that account at all.
 #[must_use]
@@ -80,7 +81,7 @@ fn month_meets(ground: Ground<'_>, first: Date) -> bool {
 /// # Errors
 /// [`LedgerRefusal::GrantUnknown`] for a restoration that is not the rule's, or that the rule denies this event.
 pub fn complete_grants(
-    plan: &PlanVersion,
+    (segments, plan): (&[(DateRange, &PlanVersion)], &PlanVersion),
     ground: Ground<'_>,
     draws: &[PriorDraw],
     mut posting: Posting,
@@ -89,7 +90,8 @@ pub fn complete_grants(
     for movement in &mut posting.movements {
         match &mut movement.action {
             Action::Restore { grants } => {
-                grants.iter_mut().try_for_each(|grant| restoration(plan, ground, draws, &event, grant))?;
+                let mut granted = grants.iter_mut();
+                granted.try_for_each(|grant| restoration((segments, plan), ground, draws, &event, grant))?;
             }
             Action::Grant { grants, .. } => grants.iter_mut().for_each(|grant| place(plan, ground, grant)),
             Action::Hold { .. }
@@ -104,7 +106,7 @@ pub fn complete_grants(
 /// A restoration must be the plan's own: its rule, as often as the rule says, by the rule's share of what was bought, and
 /// for an event that may be given it: who drew on the account before decides that here as it does in a price.
 fn restoration(
-    plan: &PlanVersion,
+    (segments, plan): (&[(DateRange, &PlanVersion)], &PlanVersion),
     ground: Ground<'_>,
     draws: &[PriorDraw],
     event: &Event,
@@ -119,7 +121,7 @@ fn restoration(
     if !may_restore(rule, drawn, event.member, event.id, event.cause.as_ref()) {
         return Err(unknown);
     }
-    let Some(opening) = open_account(plan, ground, &grant.account) else { return Err(unknown) };
+    let Some(opening) = open_in_term(segments, ground, &grant.account) else { return Err(unknown) };
     let bought = opening.layers.iter().filter(|layer| {
         matches!(layer.key.kind, LayerKind::Base | LayerKind::Increase) && layer.valid.contains(event.date)
     });

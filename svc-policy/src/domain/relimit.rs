@@ -8,7 +8,7 @@ use crate::domain::engine::{Ground, open_account};
 use crate::domain::plan::PlanVersion;
 
 /// Ordinals of layers that follow from a change of plan, apart from those of the sum insured.
-const OF_PLAN: u16 = 1_000;
+const OF_PLAN: u16 = 500;
 
 /// The account as the plan versions of the term open it: under the first of them, and raised or lowered for the days of each
 /// later segment. None if none of them has it.
@@ -98,6 +98,10 @@ pub fn regrant(before: &Account, after: &Account, stored: &Account, rule: &str) 
             beyond += (over(now.granted + change) - over(now.granted)).max(0);
         }
         grants.push(grant(after, layer, change, rule));
+    }
+    // What the plan does not open any longer is taken down to nothing.
+    for layer in before.layers.iter().filter(|layer| granted(after, layer).is_none() && layer.granted > 0) {
+        grants.push(grant(before, layer, -layer.granted, rule));
     }
     let fresh = after.layers.iter().filter(|layer| granted(before, layer).is_none());
     for layer in fresh {

@@ -16,7 +16,7 @@ use crate::domain::account::Account;
 use crate::domain::eligibility::FamilyBreach;
 use crate::domain::ledger::LedgerRefusal;
 use crate::domain::life::ChangeRefusal;
-use crate::domain::policy::{PaymentRefusal, PurchaseRefusal};
+use crate::domain::policy::{NotNow, PaymentRefusal, PurchaseRefusal};
 
 /// After which time a shed or overtaken caller may come back.
 const COME_BACK: Duration = Duration::from_millis(50);
@@ -48,6 +48,12 @@ pub(super) fn refusal(error: Error) -> Refusal {
         Error::AlreadyPosted => Refusal::new(Policy::PostingAlreadyMade),
         Error::Purchase(refusal) => purchase(refusal),
         Error::Payment(refusal) => payment(refusal),
+        Error::Proposal(NotNow(state)) => Refusal::new(Policy::ProposalStateForbids).precondition(
+            state.name(),
+            "proposal".to_owned(),
+            "The proposal does not stand where this can be done.",
+        ),
+        Error::NotAccepted => Refusal::new(Policy::ProposalNotAccepted),
         Error::ReferenceReused => Refusal::new(Policy::PaymentReferenceReused),
         Error::Offer(refusal) => offer(&refusal),
         Error::Change(refusal) => change(&refusal),
@@ -181,6 +187,11 @@ fn change(refusal: &ChangeRefusal) -> Refusal {
         ChangeRefusal::FreeLookOver => Refusal::new(Policy::FreeLookOver),
         ChangeRefusal::AlreadyMember => Refusal::new(Policy::MemberAlreadyCovered),
         ChangeRefusal::NotCovered => Refusal::new(Policy::MemberNotCovered),
+        ChangeRefusal::OtherPlan(rule) => Refusal::new(Policy::PlanChangeNotAllowed).precondition(
+            *rule,
+            "plan_version_id".to_owned(),
+            "The policy cannot go on under this plan.",
+        ),
         ChangeRefusal::Family(breaches) => {
             let rule = breaches.first().map_or("NO_RATE", FamilyBreach::rule);
             Refusal::new(Policy::FamilyNotAllowed).precondition(
@@ -197,6 +208,7 @@ fn offer(refusal: &Offer) -> Refusal {
         Offer::NotOnSale => Refusal::new(PolicyReason::PlanNotOnSale),
         Offer::SumInsured => Refusal::new(PolicyReason::SumInsuredNotOffered),
         Offer::StartDate => Refusal::new(PolicyReason::StartDateNotAllowed),
+        Offer::PriorCover => Refusal::new(PolicyReason::PriorCoverNotCredited),
         Offer::Family { member, rule } => {
             let subject = member.map_or("members".to_owned(), |member| format!("members[{member}]"));
             Refusal::new(PolicyReason::FamilyNotAllowed).precondition(

@@ -11,6 +11,7 @@ mod feed;
 mod person;
 mod plan;
 mod policy;
+mod underwriting;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use caremesh_proto::policy::v1::feed_service_server::FeedServiceServer;
 use caremesh_proto::policy::v1::person_service_server::PersonServiceServer;
 use caremesh_proto::policy::v1::plan_service_server::PlanServiceServer;
 use caremesh_proto::policy::v1::policy_service_server::PolicyServiceServer;
+use caremesh_proto::policy::v1::underwriting_service_server::UnderwritingServiceServer;
 use caremesh_proto::r#type::v1::{PageInfo, PageRequest};
 use prost::Message;
 use serde::Serialize;
@@ -55,6 +57,7 @@ pub(crate) fn add_to(
         .add(offer!(PolicyServiceServer, door.clone(), most))
         .add(offer!(EndorsementServiceServer, door.clone(), most))
         .add(offer!(EligibilityServiceServer, door.clone(), most))
+        .add(offer!(UnderwritingServiceServer, door.clone(), most))
         .add(offer!(BenefitServiceServer, door.clone(), most))
         .add(offer!(FeedServiceServer, door.clone(), most))
         .add(offer!(AuditServiceServer, door, most))

@@ -8,6 +8,9 @@ mod m0004_life;
 mod m0005_renewal;
 mod m0006_rights;
 mod m0007_layers;
+mod m0009_plans;
+mod m0011_prior;
+mod m0013_proposal;
 
 use sea_orm_migration::prelude::*;
 
@@ -26,6 +29,9 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(m0005_renewal::Renewal));
         all.push(Box::new(m0006_rights::Rights));
         all.push(Box::new(m0007_layers::Layers));
+        all.push(Box::new(m0009_plans::Plans));
+        all.push(Box::new(m0011_prior::Prior));
+        all.push(Box::new(m0013_proposal::Proposal));
         all
     }
 }

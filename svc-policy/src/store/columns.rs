@@ -36,6 +36,8 @@ pub(super) fn term_object(kind: Kind) -> String {
         ("premium", "t.premium"),
         ("quote_id", "t.quote_id"),
         ("layers", "t.layers"),
+        ("plans", "t.plans"),
+        ("bonus_for", "t.bonus_for"),
     ];
     object(kind, &columns)
 }

@@ -157,7 +157,8 @@ pub(crate) fn remember(found: &Found) -> Result<Batch, Error> {
 }
 
 fn policy(batch: &mut Batch, version: i64, row: &Row) {
-    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8, quote_id = $9, due_on = $10 \
+    let sql = "UPDATE policy SET state = $3, activated_at = $4, ended_on = $5, version = $6, updated_at = $7, acts_on = $8, quote_id = $9, due_on = $10, \
+         plan_id = $11, lead_carrier = $12 \
          WHERE id = $1 AND version = $2";
     let values = vec![
         row.id.to_string().into(),
@@ -170,17 +171,20 @@ fn policy(batch: &mut Batch, version: i64, row: &Row) {
         row.acts_on.map(|day| day.to_string()).into(),
         row.quote_id.to_string().into(),
         row.due_on.map(|day| day.to_string()).into(),
+        row.plan_id.to_string().into(),
+        row.lead_carrier.clone().into(),
     ];
     batch.push("policy", sql, values, Expect::Rows(1));
 }
 
-fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
+pub(super) fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
     let sql = if known {
-        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7, quote_id = $8, layers = $9 \
+        "UPDATE policy_term SET policy_id = $2, number = $3, starts_on = $4, ends_on = $5, state = $6, premium = $7, quote_id = $8, layers = $9, \
+         plans = $10, bonus_for = $11 \
          WHERE id = $1"
     } else {
-        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium, quote_id, layers) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state, premium, quote_id, layers, plans, bonus_for) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     };
     let values = vec![
         term.id.to_string().into(),
@@ -192,12 +196,14 @@ fn save_term(batch: &mut Batch, term: &TermRow, known: bool) {
         term.premium.clone().into(),
         term.quote_id.map(|id| id.to_string()).into(),
         term.layers.clone().into(),
+        term.plans.clone().into(),
+        term.bonus_for.map(|id| id.to_string()).into(),
     ];
     batch.push("policy_term", sql, values, Expect::Rows(1));
 }
 
 /// A segment never begins on another day; a change within it ends it earlier.
-fn save_segment(batch: &mut Batch, segment: &SegmentRow) {
+pub(super) fn save_segment(batch: &mut Batch, segment: &SegmentRow) {
     let sql = "INSERT INTO term_segment (term_id, starts_on, ends_on, plan_version_id, sum_insured) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (term_id, starts_on) DO UPDATE SET ends_on = excluded.ends_on, \
          plan_version_id = excluded.plan_version_id, sum_insured = excluded.sum_insured";
@@ -311,6 +317,15 @@ pub(crate) async fn acting<C: ConnectionTrait>(
         Ok((day, parse_id(&row.try_get_by_index::<String>(1)?)?))
     };
     c.query_all_raw(statement(c, sql, values)).await?.iter().map(read).collect()
+}
+
+/// Policies whose bonus was given for a term that has used plan money since.
+pub(crate) async fn spoilt_bonuses<C: ConnectionTrait>(c: &C, limit: u32) -> Result<Vec<PolicyId>, Error> {
+    let sql = "SELECT t.policy_id FROM policy_term t WHERE t.bonus_for IS NOT NULL AND EXISTS (SELECT 1 FROM account a \
+         JOIN layer l ON l.account_id = a.id WHERE a.term_id = t.bonus_for AND a.measure = 'PLAN_PAID' AND l.used > 0) \
+         ORDER BY t.policy_id LIMIT $1";
+    let rows = c.query_all_raw(statement(c, sql, vec![i64::from(limit).into()])).await?;
+    rows.iter().map(|row| parse_id(&row.try_get_by_index::<String>(0)?)).collect()
 }
 
 /// Open holds of a policy for events from a day on, of one member if one is named: those that time has not ended.

@@ -17,7 +17,9 @@ use caremesh_db::sql::{bytes_of, json, list, parse, statement, tagged};
 
 mod rows;
 
-pub(crate) use rows::{Found, MemberRow, Row, SegmentRow, TermRow, layers_of, layers_text};
+pub(crate) use rows::{
+    Found, MemberRow, Row, SegmentRow, TermRow, layers_of, layers_text, plans_of, plans_text,
+};
 
 /// Ids of the scope's policies after a cursor, newest first: at most `limit`, and of one person if one is named.
 pub(crate) async fn list_ids<C: ConnectionTrait>(
@@ -239,30 +241,12 @@ fn whole_arms(kind: Kind, seen: &str) -> String {
 }
 
 /// A policy that was bought, with its first term, one segment and its members.
-pub(crate) fn insert(
-    kind: Kind,
-    policy: &Row,
-    term: &crate::domain::policy::NewTerm,
-    bought: &quote::Row,
-    members: &[MemberRow],
-) -> Batch {
+pub(crate) fn insert(kind: Kind, bought: &Found) -> Batch {
     let mut batch = Batch::new();
-    batch.push("policy", INSERT_POLICY, policy_values(policy), Expect::Rows(1));
-    let sql = "INSERT INTO policy_term (id, policy_id, number, starts_on, ends_on, state) VALUES ($1, $2, 1, $3, $4, 'OPEN')";
-    let (start, end) = (term.days.start().to_string(), term.days.end().to_string());
-    let values = vec![
-        term.id.to_string().into(),
-        policy.id.to_string().into(),
-        start.clone().into(),
-        end.clone().into(),
-    ];
-    batch.push("policy_term", sql, values, Expect::Rows(1));
-    let sql = "INSERT INTO term_segment (term_id, starts_on, ends_on, plan_version_id, sum_insured) \
-         VALUES ($1, $2, $3, $4, $5)";
-    let version = bought.plan_version_id.to_string();
-    let values =
-        vec![term.id.to_string().into(), start.into(), end.into(), version.into(), bought.sum_insured.into()];
-    batch.push("term_segment", sql, values, Expect::Rows(1));
+    batch.push("policy", INSERT_POLICY, policy_values(&bought.policy), Expect::Rows(1));
+    bought.terms.iter().for_each(|term| life::save_term(&mut batch, term, false));
+    bought.segments.iter().for_each(|segment| life::save_segment(&mut batch, segment));
+    let members = &bought.members;
     batch.push("member", insert_members(kind), vec![json(members)], Expect::Rows(members.len() as u64));
     batch
 }

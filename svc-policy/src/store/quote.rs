@@ -24,6 +24,12 @@ pub(crate) struct Row {
     /// [`Premium`] as JSON text.
     pub(crate) premium: String,
     pub(crate) policy_id: Option<PolicyId>,
+    /// Cover with another insurer, as JSON text.
+    #[serde(default)]
+    pub(crate) prior: Option<String>,
+    /// `NEEDED` until an underwriter accepts it, then `ACCEPTED`; none where nobody need look.
+    #[serde(default)]
+    pub(crate) review: Option<String>,
     /// The policy whose next term it offers.
     pub(crate) renews_policy_id: Option<PolicyId>,
     /// The term that such an offer became.
@@ -137,6 +143,8 @@ pub(super) fn quote_object(kind: Kind) -> String {
         ("starts_on", "q.starts_on"),
         ("premium", "q.premium"),
         ("policy_id", "q.policy_id"),
+        ("prior", "q.prior"),
+        ("review", "q.review"),
         ("renews_policy_id", "q.renews_policy_id"),
         ("renewed_term_id", "q.renewed_term_id"),
         ("version", "q.version"),
@@ -178,8 +186,8 @@ pub(super) fn receipt_object(kind: Kind) -> String {
 pub(crate) fn insert(kind: Kind, quote: &Row, total: i64, members: &[MemberRow]) -> Batch {
     let mut batch = Batch::new();
     let sql = "INSERT INTO quote (id, plan_version_id, policyholder, currency, sum_insured, starts_on, premium, total, \
-         policy_id, version, expires_at, created_at, renews_policy_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 1, $9, $10, $11)";
+         policy_id, version, expires_at, created_at, renews_policy_id, prior, review) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 1, $9, $10, $11, $12, $13)";
     let values = vec![
         quote.id.to_string().into(),
         quote.plan_version_id.to_string().into(),
@@ -192,6 +200,8 @@ pub(crate) fn insert(kind: Kind, quote: &Row, total: i64, members: &[MemberRow])
         quote.expires_at.into(),
         quote.created_at.into(),
         quote.renews_policy_id.map(|id| id.to_string()).into(),
+        quote.prior.clone().into(),
+        quote.review.clone().into(),
     ];
     batch.push("quote", sql, values, Expect::Rows(1));
     let columns =
@@ -217,6 +227,23 @@ pub(crate) fn advance(quote: &Row, policy: Option<PolicyId>, term: Option<TermId
     let values = vec![quote.id.to_string().into(), quote.version.into(), policy.into(), term.into()];
     batch.push("quote", sql, values, Expect::Rows(1));
     batch
+}
+
+/// An underwriter has accepted the quote, at this premium, when it is still at the version that was read.
+pub(crate) fn accept(quote: &Row, premium: &str, total: i64) -> Batch {
+    let mut batch = Batch::new();
+    let sql = "UPDATE quote SET version = version + 1, review = 'ACCEPTED', premium = $3, total = $4 \
+         WHERE id = $1 AND version = $2";
+    let values = vec![quote.id.to_string().into(), quote.version.into(), premium.into(), total.into()];
+    batch.push("quote", sql, values, Expect::Rows(1));
+    batch
+}
+
+impl Row {
+    /// Whether an underwriter must accept it before it can be bought or paid.
+    pub(crate) fn waits(&self) -> bool {
+        self.review.as_deref() == Some("NEEDED")
+    }
 }
 
 /// A new receipt.

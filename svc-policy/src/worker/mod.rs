@@ -11,7 +11,7 @@ use caremesh_mesh::policy::Purpose;
 use caremesh_mesh::{CallContext, Deadline, Lifecycle};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, age_policies, sweep_holds};
+use crate::app::{App, age_policies, sweep_holds, take_back_bonus};
 
 /// Time that one round of sweeping may take.
 const ROUND: Duration = Duration::from_secs(30);
@@ -62,6 +62,9 @@ async fn sweeping(app: App, workload: SpiffeId, every: Duration, stop: Cancellat
         }
         if let Err(error) = age_policies::run(&app, &context("age_policies")).await {
             tracing::warn!(error = %error, "policies could not be aged; trying again");
+        }
+        if let Err(error) = take_back_bonus::run(&app, &context("take_back_bonus")).await {
+            tracing::warn!(error = %error, "spoilt bonuses could not be taken back; trying again");
         }
         if let Err(error) = app.db.purge_idempotency(&context("purge_idempotency"), PURGED).await {
             tracing::warn!(error = %error, "old request ids could not be removed; trying again");

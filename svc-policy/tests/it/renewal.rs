@@ -43,7 +43,7 @@ impl World {
             request_id: request_id(),
             policy_id: family.policy.policy_id.clone(),
             instalment_count: 0,
-            etag: String::new(),
+            ..RenewPolicyRequest::default()
         }
     }
 

@@ -39,6 +39,7 @@ async fn insured_for_two_years(world: &World) -> (String, Date) {
         start_date: wire_date(world.today().plus_days(1)),
         instalment_count: 0,
         validate_only: false,
+        prior_cover: None,
     };
     let quote = world.policies(&holder).create_quote(asked).await.expect("a quote").into_inner().quote;
     let quote = quote.expect("a quote");

@@ -232,6 +232,10 @@ fn against(
         reasons.push(Ineligible::Excluded { benefit: benefit.to_owned(), rule: rule.id.clone() });
     }
     let member = &cover.member;
+    if member.excluded.iter().any(|one| one.applies(&question.conditions, question.date)) {
+        let rule = "UNDERWRITING".to_owned();
+        reasons.push(Ineligible::Excluded { benefit: benefit.to_owned(), rule });
+    }
     let clock = cover.first_clock_of_member();
     for rule in plan.waiting.iter().filter(|rule| waiting_applies(rule, &asked, &event, member)) {
         let until = waiting_ends_on(rule, clock);

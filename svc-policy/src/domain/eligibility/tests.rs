@@ -45,6 +45,7 @@ fn cover(plan: &PlanVersion, relation: Relation, since: &str) -> Cover {
             continuous_since: day(since),
             pre_existing: vec!["E11".to_owned()],
             layers: Vec::new(),
+            excluded: Vec::new(),
             waiting_waived: false,
         },
     }

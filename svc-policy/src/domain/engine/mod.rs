@@ -33,7 +33,7 @@ pub use error::PriceError;
 pub use needs::AccountNeed;
 pub use parts::{KeptLine, part_legs, part_share, reprice_kept};
 pub use priced::{Breakdown, Cut, LinePrice, Part, Priced, ReadVersion, Reason};
-pub use request::{Cover, CoverLayer, CoveredMember, Event, Ground, Line};
+pub use request::{Cover, CoverLayer, CoveredMember, Event, Excluded, Ground, Line};
 pub use stay::{carry_over, combine, uncovered};
 pub use validate::check_lines;
 

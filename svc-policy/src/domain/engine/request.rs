@@ -110,6 +110,26 @@ pub struct CoverLayer {
     pub waiting_from: Date,
 }
 
+/// What an underwriter has excluded for one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    /// Prefixes of ICD-10 codes.
+    pub conditions: Vec<String>,
+    /// The first day on which it counts no longer; for ever if absent.
+    #[serde(default)]
+    pub until: Option<Date>,
+}
+
+impl Excluded {
+    /// Whether it is against an event with these conditions on a day.
+    #[must_use]
+    pub fn applies(&self, conditions: &[String], on: Date) -> bool {
+        let named = |code: &String| self.conditions.iter().any(|prefix| code.starts_with(prefix.as_str()));
+        self.until.is_none_or(|until| on < until) && conditions.iter().any(named)
+    }
+}
+
 /// The member to whom the event happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +150,9 @@ pub struct CoveredMember {
     /// The member's own sum insured, where the plan has one per member; the family's where empty.
     #[serde(default)]
     pub layers: Vec<CoverLayer>,
+    /// What an underwriter has excluded for this member.
+    #[serde(default)]
+    pub excluded: Vec<Excluded>,
     /// Waiting periods are waived for this member (a newborn, where the plan says so).
     #[serde(default)]
     pub waiting_waived: bool,

@@ -63,6 +63,9 @@ pub enum ChangeRefusal {
     /// The member's cover has ended.
     #[error("the member's cover has ended")]
     NotCovered,
+    /// The policy cannot go on under that plan.
+    #[error("the plan cannot take the other's place: {0}")]
+    OtherPlan(&'static str),
 }
 
 /// The day from which a child that was born during the term is covered, when the birth is told in time: the day of birth.
@@ -230,10 +233,18 @@ pub enum EndorsementKind {
     Renew,
     /// The sum insured was raised or lowered.
     SumInsured,
+    /// Another plan version holds from then on.
+    Plan,
+    /// A bonus was taken back after a late claim.
+    Bonus,
+    /// Other nominees.
+    Nominees,
+    /// Another bank account.
+    Bank,
 }
 
 impl EndorsementKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::AddMember,
         Self::RemoveMember,
         Self::Cancel,
@@ -242,6 +253,10 @@ impl EndorsementKind {
         Self::Expire,
         Self::Renew,
         Self::SumInsured,
+        Self::Plan,
+        Self::Bonus,
+        Self::Nominees,
+        Self::Bank,
     ];
 
     /// Its name in the store.
@@ -256,6 +271,10 @@ impl EndorsementKind {
             Self::Expire => "EXPIRE",
             Self::Renew => "RENEW",
             Self::SumInsured => "SUM_INSURED",
+            Self::Plan => "PLAN",
+            Self::Bonus => "BONUS",
+            Self::Nominees => "NOMINEES",
+            Self::Bank => "BANK",
         }
     }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use crate::domain::plan::PlanVersion;
 
-/// Codes of accounts of which every group of pools has exactly one: their sums together are the plan's money. `None` for a
-/// plan whose pools cannot be told apart so.
+/// Codes of accounts of which every group of pools has exactly one: their sums together are the plan's money, under all of the
+/// plan versions of a term. `None` for plans whose pools cannot be told apart so.
 #[must_use]
-pub fn money_accounts(plan: &PlanVersion) -> Option<Vec<&str>> {
-    let groups = || plan.expansions.iter().flat_map(|rule| &rule.pools);
+pub fn money_accounts<'p>(plans: &[&'p PlanVersion]) -> Option<Vec<&'p str>> {
+    let groups = || plans.iter().flat_map(|plan| &plan.expansions).flat_map(|rule| &rule.pools);
     let widest: BTreeSet<&str> = groups().filter_map(|group| group.last()).map(String::as_str).collect();
     let once = |group: &Vec<String>| group.iter().filter(|code| widest.contains(code.as_str())).count() == 1;
     groups().filter(|group| !group.is_empty()).all(once).then(|| widest.into_iter().collect())

@@ -94,6 +94,18 @@ fn once() -> u16 {
     1
 }
 
+/// The bonus of a term without a claim: shares of what is bought, in basis points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bonus {
+    /// What a term without a claim adds to the next one's sum insured.
+    pub per_term_bps: u32,
+    /// The most that it can come to.
+    pub at_most_bps: u32,
+    /// What a term with a claim takes off it.
+    pub lost_bps: u32,
+}
+
 /// One counter of a plan: for each scope and period an account of it is opened on first touch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,9 +21,11 @@ pub const BUILT_IN: &[(&str, &str)] = files![
     "jurisdictions/in.toml",
     "jurisdictions/ng.toml",
     "in-family-floater.toml",
+    "in-family-plus.toml",
     "in-individual.toml",
     "in-super-top-up.toml",
     "ng-family-floater.toml",
+    "ng-family-plus.toml",
     "ng-individual.toml",
     "ng-partner-care.toml",
 ];
@@ -118,11 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_that_ship_are_valid_and_three_in_each_country() {
+    fn the_files_that_ship_are_valid_and_four_in_each_country() {
         let catalogue = Catalogue::built_in().unwrap();
         for country in ["NG", "IN"] {
             let plans = catalogue.current_versions().into_iter().filter(|plan| plan.jurisdiction == country);
-            assert_eq!(plans.count(), 3, "{country}");
+            assert_eq!(plans.count(), 4, "{country}");
         }
     }
 }

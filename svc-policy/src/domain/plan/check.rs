@@ -83,6 +83,9 @@ fn head(plan: &PlanVersion) -> Result<(), Broken> {
         return broken("sums_insured_minor", "must be positive and ascending, at least one");
     }
     amount("sums_insured_minor", sums[sums.len() - 1])?;
+    if plan.bonus.is_some_and(|bonus| bonus.at_most_bps > 10_000 || bonus.per_term_bps > bonus.at_most_bps) {
+        return broken("bonus", "must be at most 10000 basis points, and each term's at most that");
+    }
     let kinds: BTreeSet<_> = plan.draw_order.iter().collect();
     if kinds.len() != plan.draw_order.len() {
         return broken("draw_order", "names a kind of layer twice");

@@ -74,6 +74,9 @@ pub struct Jurisdiction {
     /// How far back a condition counts as pre-existing, months; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_existing_look_back_months: Option<u32>,
+    /// Longest break, in days, after which cover with another insurer is still credited; no credit at all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portability_break_days: Option<u32>,
     /// Days of notice with which a policyholder may cancel.
     pub cancellation_notice_days: u32,
     /// Minutes in which a pre-authorisation is answered.

@@ -17,7 +17,7 @@ mod tests;
 mod version;
 mod when;
 
-pub use accounts::{AccountRule, CountPer, Limit, PercentBase, Period, Restoration};
+pub use accounts::{AccountRule, Bonus, CountPer, Limit, PercentBase, Period, Restoration};
 pub use catalogue::{BUILT_IN, Catalogue};
 pub use costs::{
     Basis, Copay, Deductible, Exclusion, Expansion, FixedBenefit, FixedPer, OutOfPocket, RoomRule,
@@ -25,7 +25,7 @@ pub use costs::{
 };
 pub use error::PlanError;
 pub use jurisdiction::{Jurisdiction, PremiumTax, ReminderRules};
-pub use people::{FamilyRules, MemberGroup, Relation, RelationRule};
+pub use people::{FamilyRules, MemberGroup, Relation, RelationRule, Underwriting};
 pub use premiums::{
     AgeBand, Discount, FamilyRate, InstalmentPlan, Loading, MemberRate, PremiumRules, RetainedCharge,
 };

@@ -62,6 +62,17 @@ pub struct MemberGroup {
     pub relations: Vec<Relation>,
 }
 
+/// Who must be looked at by an underwriter before cover can be bought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Underwriting {
+    /// Prefixes of declared conditions, ICD-10.
+    pub conditions: Vec<String>,
+    /// From this age on, in completed years on the first day of cover; never for age alone if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_age: Option<u32>,
+}
+
 /// Who may be insured together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,12 +4,13 @@
 use caremesh_kernel::{Bps, Currency, Date, DateRange, OrganisationId, PlanId, PlanVersionId, Uuid};
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{AccountRule, Limit};
+use super::accounts::{AccountRule, Bonus, Limit};
 use super::costs::{
     Copay, Deductible, Exclusion, Expansion, FixedBenefit, OutOfPocket, RoomRule, SubLimit, Waiting,
 };
 use super::error::PlanError;
 use super::people::FamilyRules;
+use super::people::Underwriting;
 use super::premiums::PremiumRules;
 use super::when::{EventKind, LineKind};
 use super::{check, digest};
@@ -200,6 +201,12 @@ pub struct PlanVersion {
     /// Benefits of a fixed amount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed_benefits: Vec<FixedBenefit>,
+    /// What a term without a claim adds to the next one's sum insured; nothing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bonus: Option<Bonus>,
+    /// Whom an underwriter looks at first; nobody if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underwriting: Option<Underwriting>,
     /// Who may be insured together.
     pub family: FamilyRules,
     /// What it costs.

@@ -5,6 +5,7 @@ use caremesh_kernel::{Date, DateRange, MemberId, PersonId, PolicyId, TermId, Tim
 
 use super::quote::{Quote, QuoteState};
 use super::state::PolicyState;
+use crate::domain::engine::CoverLayer;
 use crate::domain::plan::Relation;
 
 /// Namespace of the ids that follow from a quote. Never to change.
@@ -32,6 +33,8 @@ pub struct NewTerm {
     pub id: TermId,
     /// Its days, half-open.
     pub days: DateRange,
+    /// The layers of its sum insured, where cover with another insurer is credited; one layer otherwise.
+    pub layers: Option<Vec<CoverLayer>>,
 }
 
 /// A member of a new policy.
@@ -45,7 +48,7 @@ pub struct NewMember {
     pub relation: Relation,
     /// Days of cover: those of the term.
     pub cover: DateRange,
-    /// Start of continuous cover: nothing is credited at a first purchase.
+    /// Start of continuous cover, with credit for cover with another insurer.
     pub continuous_from: Date,
 }
 
@@ -83,15 +86,23 @@ pub fn purchase(
         person: member.person,
         relation: member.relation,
         cover: days,
-        continuous_from: quote.start,
+        continuous_from: continuous_from(quote, member.person),
     };
+    let credited = quote.prior.as_ref();
+    let layers = credited.map(|prior| prior.cover.layers(quote.sum_insured.minor, prior.credited_from, days));
     Ok(NewPolicy {
         id,
         state: PolicyState::bought(quote.expires, paid, now),
         activated: paid,
-        term: NewTerm { id: TermId::derive(PURCHASE_NAMESPACE, &[&id.to_string(), "1"]), days },
+        term: NewTerm { id: TermId::derive(PURCHASE_NAMESPACE, &[&id.to_string(), "1"]), days, layers },
         members: quote.members.iter().map(member).collect(),
     })
+}
+
+/// Nothing is credited to who was not covered before.
+fn continuous_from(quote: &Quote, person: PersonId) -> Date {
+    let prior = quote.prior.as_ref().filter(|prior| prior.cover.persons.contains(&person));
+    prior.map_or(quote.start, |prior| prior.credited_from)
 }
 
 /// A term that starts on 29 February ends on 28 February: the day after its last day is its anniversary.

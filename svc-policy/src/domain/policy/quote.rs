@@ -3,6 +3,7 @@
 use caremesh_kernel::{Date, DateRange, Money, PersonId, PlanVersionId, PolicyId, QuoteId, Timestamp, Zone};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::life::Ported;
 use crate::domain::plan::Relation;
 
 /// How long an offer is good, in milliseconds: 14 days, and never beyond the day on which cover would start.
@@ -93,6 +94,10 @@ pub struct Quote {
     pub members: Vec<QuoteMember>,
     /// The sum insured.
     pub sum_insured: Money,
+    /// What it waits for: `NEEDED` until an underwriter accepts it, then `ACCEPTED`; none where nobody need look.
+    pub review: Option<String>,
+    /// Cover with another insurer that it goes on from.
+    pub prior: Option<Ported>,
     /// First day of cover.
     pub start: Date,
     /// What it costs.

@@ -40,6 +40,8 @@ fn quote(start: Date) -> Quote {
         policyholder: person,
         members: vec![QuoteMember { person, relation: Relation::Holder, declared: vec![] }],
         sum_insured: Money::new(Currency::NGN, 5_000_000),
+        review: None,
+        prior: None,
         start,
         premium,
         expires: expiry(made(), start, &lagos()),

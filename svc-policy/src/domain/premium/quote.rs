@@ -18,6 +18,8 @@ pub struct ProposedMember {
     pub birth: Date,
     /// ICD-10 codes of declared conditions; for loadings.
     pub conditions: Vec<String>,
+    /// What an underwriter asks on top, basis points.
+    pub load_bps: u32,
 }
 
 /// What a premium is asked for.
@@ -218,7 +220,9 @@ fn gross(
 ) -> Result<i64, PremiumError> {
     let rate = rate(plan, proposal, member)?;
     let who = &proposal.members[member];
-    let mut whole = factor;
+    let underwritten = Fraction::new(10_000 + i64::from(who.load_bps), 10_000);
+    let underwritten = underwritten.map_err(|_| PremiumError::Overflow)?;
+    let mut whole = factor.times(underwritten).ok_or(PremiumError::Overflow)?;
     for loading in &plan.premium.loadings {
         let declared =
             |prefix: &String| who.conditions.iter().any(|condition| condition.starts_with(prefix.as_str()));

@@ -21,7 +21,7 @@ fn range(from: &str, to: &str) -> DateRange {
 }
 
 fn member(relation: Relation, birth: &str) -> ProposedMember {
-    ProposedMember { relation, birth: day(birth), conditions: Vec::new() }
+    ProposedMember { relation, birth: day(birth), conditions: Vec::new(), load_bps: 0 }
 }
 
 fn plan(code: &str) -> (PlanVersion, Jurisdiction) {
@@ -221,6 +221,7 @@ proptest! {
         members.extend((0..children).map(|_| ProposedMember {
             relation: Relation::Child,
             birth: day("2009-01-01").plus_days(born),
+            load_bps: 0,
             conditions: Vec::new(),
         }));
         members.extend((0..parents).map(|_| member(Relation::Parent, "1955-01-30")));

@@ -9,4 +9,5 @@ pub(super) mod person;
 pub(super) mod plan;
 pub(super) mod policy;
 pub(super) mod price;
+pub(super) mod underwriting;
 pub(super) mod words;

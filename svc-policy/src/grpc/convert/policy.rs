@@ -27,6 +27,7 @@ pub(in crate::grpc) fn quote_input(request: wire::CreateQuoteRequest) -> Checked
         members,
         start: shared::date("start_date", request.start_date)?,
         instalments: super::benefit::number("instalment_count", request.instalment_count)?.max(1),
+        prior: request.prior_cover.map(layers::prior).transpose()?,
     })
 }
 
@@ -52,6 +53,8 @@ pub(in crate::grpc) fn quote(quote: &Quote, now: Timestamp, kept: bool) -> wire:
         policyholder_person_id: quote.policyholder.to_string(),
         members: quote.members.iter().map(proposed_member).collect(),
         start_date: Some(quote.start.to_wire()),
+        needs_review: quote.review.as_deref() == Some("NEEDED"),
+        prior_cover: quote.prior.as_ref().map(|prior| layers::prior_cover(prior, quote.sum_insured.currency)),
         premium: Some(premium(&quote.premium, quote.sum_insured.currency)),
         state: state.into(),
         expire_time: Some(quote.expires.to_wire()),
@@ -148,6 +151,10 @@ fn endorsement(change: &Endorsement) -> wire::Endorsement {
         EndorsementKind::Expire => wire::EndorsementKind::Expire,
         EndorsementKind::Renew => wire::EndorsementKind::Renew,
         EndorsementKind::SumInsured => wire::EndorsementKind::SumInsured,
+        EndorsementKind::Plan => wire::EndorsementKind::Plan,
+        EndorsementKind::Bonus => wire::EndorsementKind::Bonus,
+        EndorsementKind::Nominees => wire::EndorsementKind::Nominees,
+        EndorsementKind::Bank => wire::EndorsementKind::Bank,
     };
     wire::Endorsement {
         endorsement_id: change.id.to_string(),
@@ -284,6 +291,8 @@ pub(in crate::grpc) fn renewal(request: wire::RenewPolicyRequest) -> Checked<ren
     Ok(renew_policy::Input {
         target: target(&request.policy_id, request.etag)?,
         instalments: super::benefit::number("instalment_count", request.instalment_count)?.max(1),
+        plan_version: shared::optional_id("plan_version_id", &request.plan_version_id)?,
+        sum_insured: shared::optional_money("sum_insured", request.sum_insured)?,
     })
 }
 

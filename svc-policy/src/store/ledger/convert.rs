@@ -12,7 +12,7 @@ use crate::domain::ledger::{
     TermState,
 };
 use crate::store::Error;
-use crate::store::policy::layers_of;
+use crate::store::policy::{layers_of, plans_of};
 
 /// Accounts with their layers in draw order, in the order of their ids.
 pub(super) fn accounts(rows: Vec<AccountRow>, layers: Vec<LayerRow>) -> Result<Vec<Account>, Error> {
@@ -175,6 +175,7 @@ pub(super) fn bought(row: &CoverRow, member: MemberId) -> Result<Bought, Error> 
         days,
         currency: row.currency,
         since: row.policy_since,
+        plans: plans_of(row.plans.as_deref(), row.plan_version_id, days)?,
         layers: layers_of(row.layers.as_deref(), row.sum_insured, days, row.policy_since)?,
         member,
         relation: row.relation,

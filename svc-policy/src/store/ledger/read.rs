@@ -87,6 +87,8 @@ pub(crate) struct Bought {
     pub(crate) since: Date,
     /// The sum insured, layer by layer.
     pub(crate) layers: Vec<CoverLayer>,
+    /// Which plan version holds from when in the term.
+    pub(crate) plans: Vec<(DateRange, PlanVersionId)>,
     /// The member.
     pub(crate) member: MemberId,
     /// Relation to the policyholder.

@@ -178,6 +178,7 @@ fn here(kind: Kind) -> String {
             ("plan_version_id", "s.plan_version_id"),
             ("sum_insured", "s.sum_insured"),
             ("layers", "t.layers"),
+            ("plans", "t.plans"),
             ("policy_since", "f.starts_on"),
             ("relation", "m.relation"),
             ("cover_from", "m.starts_on"),

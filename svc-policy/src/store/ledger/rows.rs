@@ -283,6 +283,7 @@ pub(super) struct CoverRow {
     pub(super) plan_version_id: PlanVersionId,
     pub(super) sum_insured: i64,
     pub(super) layers: Option<String>,
+    pub(super) plans: Option<String>,
     pub(super) policy_since: Date,
     pub(super) relation: Relation,
     pub(super) cover_from: Date,

@@ -53,6 +53,32 @@ pub(crate) struct TermRow {
     /// The sum insured layer by layer, as JSON text; one layer, the sum of the segment, while nothing has changed it.
     #[serde(default)]
     pub(crate) layers: Option<String>,
+    /// Its segments with their plan versions, as JSON text, where there are several versions.
+    #[serde(default)]
+    pub(crate) plans: Option<String>,
+    /// The term before, whose being without a claim gave this one a bonus.
+    #[serde(default)]
+    pub(crate) bonus_for: Option<TermId>,
+}
+
+/// Which plan version holds from when in a term: out of the column, or one for all of it.
+pub(crate) fn plans_of(
+    text: Option<&str>,
+    version: PlanVersionId,
+    term: DateRange,
+) -> Result<Vec<(DateRange, PlanVersionId)>, Error> {
+    text.map_or_else(
+        || Ok(vec![(term, version)]),
+        |text| serde_json::from_str(text).map_err(|_| Error::Corrupt("policy_term.plans")),
+    )
+}
+
+/// The segments as they are stored; none where one version holds for all of them.
+pub(crate) fn plans_text(plans: &[(DateRange, PlanVersionId)]) -> Result<Option<String>, Error> {
+    if plans.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        return Ok(None);
+    }
+    serde_json::to_string(plans).map(Some).map_err(|_| Error::Corrupt("policy_term.plans"))
 }
 
 /// The layers of a term's sum insured, out of the column: without one it is the sum of the segment, as it was bought, its
@@ -108,6 +134,13 @@ pub(crate) struct MemberRow {
     pub(crate) waiting_waived: i64,
     /// Hexadecimal text: day of birth and declared conditions.
     pub(crate) facts_sealed: String,
+}
+
+impl Found {
+    /// The plan version of its last segment.
+    pub(crate) fn plan_version(&self) -> PlanVersionId {
+        self.segments.last().map_or(self.quote.plan_version_id, |segment| segment.plan_version_id)
+    }
 }
 
 /// A policy with everything that hangs on it.

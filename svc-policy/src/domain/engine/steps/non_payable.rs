@@ -9,6 +9,9 @@ use crate::domain::engine::run::{LineRun, Run, Why, circumstance};
 use crate::domain::engine::waiting;
 use crate::domain::plan::{PlanVersion, Step};
 
+/// The rule under which an underwriter's exclusion cuts a line.
+const UNDERWRITTEN: &str = "UNDERWRITING";
+
 pub(super) fn run(run: &mut Run<'_>) {
     let first_clock = run.cover.first_clock_of_member();
     for line in &mut run.lines {
@@ -44,6 +47,9 @@ fn reason_against<'a>(
     let circumstance = circumstance(cover, event, line.line, line.date);
     if let Some(rule) = plan.exclusions.iter().find(|rule| rule.when.applies(&circumstance)) {
         return Some((Reason::Excluded, &rule.id));
+    }
+    if cover.member.excluded.iter().any(|one| one.applies(&event.conditions, line.date)) {
+        return Some((Reason::Excluded, UNDERWRITTEN));
     }
     let unserved = |rule: &&&crate::domain::plan::Waiting| {
         !waiting::served(&[**rule], &cover.member, first_clock, line.date)

@@ -70,6 +70,7 @@ impl World {
             continuous_since: since.unwrap_or(self.since),
             pre_existing: Vec::new(),
             layers: Vec::new(),
+            excluded: Vec::new(),
             waiting_waived: false,
         }
     }
