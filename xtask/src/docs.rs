@@ -1,7 +1,8 @@
-//! What documents say must be so: paths and make targets they name exist, and docs/errors.md is the
-//! contract's own list. Judges no prose.
+//! What documents say must be so: paths and make targets they name exist, docs/layers.md names every layer, and
+//! docs/errors.md is the contract's own list. Judges no prose.
 
 mod errors;
+mod layers;
 mod names;
 
 use std::fs;
@@ -14,6 +15,7 @@ use crate::findings::Findings;
 use crate::tree::Tree;
 
 const ERRORS: &str = "docs/errors.md";
+const LAYERS: &str = "docs/layers.md";
 const OPERATIONS: &str = "docs/operations.md";
 
 /// Reports names that lead nowhere and an errors document that is not the contract's.
@@ -31,6 +33,10 @@ pub(crate) fn check(tree: &Tree, contract: &DescriptorPool) -> anyhow::Result<Fi
     }
     if let Some(operations) = tree.file(OPERATIONS) {
         names::check_metrics(operations, tree, &mut findings);
+    }
+    match tree.file(LAYERS) {
+        Some(document) => layers::check(document, tree, &mut findings),
+        None => findings.fault(LAYERS, "is not there"),
     }
     let expected = errors::render(contract, tree)?;
     if tree.file(ERRORS).is_none_or(|file| file.text != expected) {

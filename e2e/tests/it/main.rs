@@ -4,6 +4,7 @@ mod browser;
 mod canary;
 mod clients;
 mod crash;
+mod drain;
 mod grpcurl;
 mod medicines;
 mod python;

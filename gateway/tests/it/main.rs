@@ -5,6 +5,7 @@ mod bucket;
 mod calls;
 mod contract;
 mod documents;
+mod layers;
 mod lifecycle;
 mod limits;
 mod native;

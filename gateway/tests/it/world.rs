@@ -96,6 +96,16 @@ impl World {
     }
 
     pub(crate) async fn start(trust: Trust, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let authenticator = trust.authenticator();
+        Self::start_with(trust, authenticator, change).await
+    }
+
+    /// As [`World::start`], with another authenticator.
+    pub(crate) async fn start_with(
+        trust: Trust,
+        authenticator: Arc<dyn Authenticator>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let any = "127.0.0.1:0".parse().expect("address");
         let mut config = GatewayConfig {
             listen: any,
@@ -108,7 +118,7 @@ impl World {
         let parts = Parts {
             identity: trust.workload("gateway"),
             edge_tls: None,
-            authenticator: trust.authenticator(),
+            authenticator,
             metrics: Arc::new(|| "# metrics\n".to_owned()),
         };
         let gateway = Gateway::bind(config, parts).await.expect("binds");

@@ -1,12 +1,18 @@
 //! Verifies tokens, and remembers those that were good until they expire or their issuer's keys
 //! change. A token is remembered by its hash; the text is kept only where it goes on to the next hop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest;
 use caremesh_kernel::Clock;
 use jsonwebtoken::{Algorithm, Validation};
 use moka::sync::Cache;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::{
@@ -20,6 +26,10 @@ use crate::principal::Principal;
 const LONGEST_TOKEN: usize = 8 * 1024;
 /// No token is remembered longer, so that memory follows the callers of the day.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
+/// Tokens that are at hand: whoever calls, calls again at once.
+const AT_HAND: usize = 256;
+/// So much of a token's end tells it from others well enough: it is part of the signature.
+const TAIL: usize = 32;
 
 /// Why a token is refused. For logs and metrics: the caller is told nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +68,39 @@ pub(super) struct Tokens {
     leeway_ms: i64,
     clock: Arc<dyn Clock>,
     remembered: Cache<[u8; 32], Arc<Verified>>,
+    at_hand: AtHand,
+}
+
+/// The tokens seen last, each in the one place that its end gives it. The look-up among all that are remembered costs
+/// a digest of the whole text; here the text itself is compared.
+struct AtHand {
+    places: Box<[ArcSwapOption<Verified>]>,
+    /// Keyed, so that nobody can choose a token that drives out a certain other.
+    hasher: RandomState,
+}
+
+impl AtHand {
+    fn new() -> Self {
+        let places = (0..AT_HAND).map(|_| ArcSwapOption::empty()).collect();
+        Self { places, hasher: RandomState::new() }
+    }
+
+    fn place(&self, token: &str) -> Option<&ArcSwapOption<Verified>> {
+        let text = token.as_bytes();
+        let tail = self.hasher.hash_one(&text[text.len().saturating_sub(TAIL)..]);
+        self.places.get(usize::try_from(tail).unwrap_or(0) % AT_HAND)
+    }
+
+    fn get(&self, token: &str) -> Option<Arc<Verified>> {
+        let verified = self.place(token)?.load_full()?;
+        verified.is(token).then_some(verified)
+    }
+
+    fn put(&self, token: &str, verified: Arc<Verified>) {
+        if let Some(place) = self.place(token) {
+            place.store(Some(verified));
+        }
+    }
 }
 
 struct Issuer {
@@ -77,6 +120,13 @@ struct Verified {
     generation: u64,
 }
 
+impl Verified {
+    fn is(&self, token: &str) -> bool {
+        let person = self.principal.person();
+        person.and_then(|it| it.token.as_ref()).is_some_and(|it| it.expose_secret() == token)
+    }
+}
+
 impl Tokens {
     pub(super) fn new(config: &IdentityConfig, clock: Arc<dyn Clock>) -> Result<Self, IdentityError> {
         config.check()?;
@@ -88,12 +138,20 @@ impl Tokens {
                 .max_capacity(config.remembered_tokens)
                 .time_to_live(REMEMBERED_FOR)
                 .build(),
+            at_hand: AtHand::new(),
         })
     }
 
     /// The person whose token this is, if it was verified before and is still good.
     pub(super) fn remembered(&self, token: &str) -> Option<Principal> {
-        let verified = self.remembered.get(&hash(token))?;
+        let verified = match self.at_hand.get(token) {
+            Some(verified) => verified,
+            None => {
+                let verified = self.remembered.get(&hash(token))?;
+                self.at_hand.put(token, verified.clone());
+                verified
+            }
+        };
         let current = self.issuers.get(verified.issuer)?.keys.generation()?;
         verified.life.check(self.clock.now(), self.leeway_ms).ok()?;
         (current == verified.generation).then(|| verified.principal.clone())
