@@ -304,7 +304,7 @@ for_each_database! { with world;
         house.adds_up(&orders).await;
     }
 
-    async fn cancelling_survives_every_fault_of_every_step_and_is_never_given_up(world: World) {
+    async fn cancelling_and_taking_back_survive_every_fault_and_are_never_given_up(world: World) {
         let house = House::of(world).await;
         let orders = house.confirmed(Play::forward(2).len()).await;
         house.world.stage.set("order_close", Play::forward(2));
@@ -314,5 +314,31 @@ for_each_database! { with world;
         house.quiet().await;
         house.adds_up(&orders).await;
         house.world.stage.clear();
+
+        let plays = Play::forward(3);
+        let mut sold = house.packed(plays.len()).await;
+        for order in &sold {
+            house.dispense(order).await;
+        }
+        house.quiet().await;
+        house.world.stage.set("order_reprice", plays);
+        for (place, order) in sold.iter().enumerate() {
+            // Some come back whole, of others a part is kept.
+            let quantity = if place % 2 == 0 { 10 } else { 4 };
+            let asked = ReturnGoodsRequest {
+                request_id: request_id(),
+                order_id: order.order_id.clone(),
+                lines: vec![ParcelLine { sequence: 1, quantity }],
+            };
+            house.world.orders(&house.shop.pharmacist).return_goods(asked).await.expect("taken back");
+        }
+        house.quiet().await;
+        for (place, order) in sold.iter().enumerate() {
+            let order = house.order(&order.order_id).await;
+            let expected = if place % 2 == 0 { OrderState::Returned } else { OrderState::Delivered };
+            assert_eq!((order.state(), order.closing), (expected, false));
+        }
+        sold.extend(orders);
+        house.adds_up(&sold).await;
     }
 }

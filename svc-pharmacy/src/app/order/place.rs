@@ -166,7 +166,7 @@ impl App {
             lines: self.lines(quote, &input.items),
             parcels: Vec::new(),
             records: Vec::new(),
-            benefit: Benefit { priced: quote.priced.clone(), hold: None, captures: Vec::new() },
+            benefit: Benefit { priced: quote.priced.clone(), hold: None, captures: Vec::new(), tried: None },
             agreed_member_minor: input.agreed_member_minor,
             method: input.method,
             payment: None,

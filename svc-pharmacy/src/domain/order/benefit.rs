@@ -80,6 +80,19 @@ pub struct Benefit {
     pub hold: Option<String>,
     /// Captures that stand.
     pub captures: Vec<Capture>,
+    /// The posting that was tried last on other versions than those it was priced on.
+    #[serde(default)]
+    pub tried: Option<Tried>,
+}
+
+/// On which versions a posting was tried: written down before it is sent, so that whoever sends it again, because the answer
+/// was lost, sends the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The posting's request id.
+    pub request_id: String,
+    /// Account → version.
+    pub versions: Vec<(String, i64)>,
 }
 
 /// What of a line goes with a part: its quantity as priced, what came before, and what there is with this part.

@@ -18,7 +18,7 @@ use caremesh_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use benefit::{Benefit, Capture, Leg, PartLine, Priced, PricedLine, Why, part_legs};
+pub use benefit::{Benefit, Capture, Leg, PartLine, Priced, PricedLine, Tried, Why, part_legs};
 pub use journal::{Entry, Line as JournalLine, Party, balance_of};
 pub use pack::{WHOLE, units_in};
 pub use parcel::{Handover, MOST_PARCELS, Parcel, ParcelLine, ParcelState};

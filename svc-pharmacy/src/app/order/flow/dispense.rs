@@ -3,14 +3,14 @@
 
 use async_trait::async_trait;
 use caremesh_db::process::{Flow, StepCall, StepDone, StepError};
-use caremesh_kernel::{DispenseId, Uuid};
+use caremesh_kernel::DispenseId;
 use caremesh_mesh::CallContext;
 use caremesh_proto::policy::v1::{Posting, PostingKind};
 
 use super::{about, call_error, for_patient, parcel_of, refused};
 use crate::app::App;
 use crate::clients::{CallError, Movement};
-use crate::domain::order::{Capture, Entry, Leg, Method, Order, Parcel, ParcelState, part_legs};
+use crate::domain::order::{Capture, Entry, Leg, Method, Order, Parcel, ParcelState, Tried, part_legs};
 use crate::store::stock;
 
 /// The flow.
@@ -94,8 +94,8 @@ impl Dispense {
             return Ok(StepDone::forward());
         }
         let capture = Movement::Capture { hold, legs: legs.clone(), part: parcel.part(), last: false };
-        let versions = order.benefit.priced.versions.clone();
-        let posted = self.0.post_fresh(context, call.request_id, order, 0, &[capture], versions).await;
+        let versions = &order.benefit.priced.versions;
+        let posted = self.0.post_fresh(call, context, order, 0, &[capture], versions).await;
         let posting = posted.map_err(call_error)?.posting_id;
         let made = Capture { posting, parcel: Some(parcel.id), legs };
         let change = self.0.change(&call.context, order.id, move |_, mut order| {
@@ -198,8 +198,8 @@ impl Dispense {
             part: parcel.part(),
             until: order.reserved_until,
         };
-        let versions = order.benefit.priced.versions.clone();
-        let posted = self.0.post_fresh(context, call.request_id, order, 0, &[reverse, hold], versions).await;
+        let versions = &order.benefit.priced.versions;
+        let posted = self.0.post_fresh(call, context, order, 0, &[reverse, hold], versions).await;
         let posted = posted.map_err(|_| StepError::Retry("REVERSAL_REFUSED"))?;
         let held = posted.instructions.into_iter().filter(|made| made.kind() == PostingKind::Hold);
         Ok(held.map(|made| made.hold_id).next())
@@ -258,29 +258,40 @@ fn at_the_counter(order: &mut Order, parcel: &Parcel) {
 
 impl App {
     /// Posts with fresh versions when those at hand are stale: the legs stay, because they are a hold's own or go back to
-    /// where they came from. A refused posting leaves its request id free.
+    /// where they came from. A refused posting leaves its request id free. Fresh versions are written down before they are
+    /// sent: a step that is repeated because its answer was lost sends the same again, not another body under the same id.
     pub(super) async fn post_fresh(
         &self,
+        call: &StepCall,
         context: &CallContext,
-        request_id: Uuid,
         order: &Order,
         revision: i32,
         movements: &[Movement],
-        mut versions: Vec<(String, i64)>,
+        versions: &[(String, i64)],
     ) -> Result<Posting, CallError> {
         let Some(about) = about(order) else { return Ok(Posting::default()) };
+        let request_id = call.request_id.to_string();
+        let tried = order.benefit.tried.as_ref().filter(|tried| tried.request_id == request_id);
+        let mut versions = tried.map_or(versions, |tried| tried.versions.as_slice()).to_vec();
         for _ in 0..8 {
-            let posted =
-                self.policy.post_order(context, request_id, &about, revision, movements, &versions).await;
-            match posted {
+            let posted = self
+                .policy
+                .post_order(context, call.request_id, &about, revision, movements, &versions)
+                .await;
+            let error = match posted {
                 Ok(posted) => return Ok(posted.posting.unwrap_or_default()),
-                Err(error) => {
-                    match super::fresh_versions(&error).filter(|_| refused(&error, &["BALANCE_CHANGED"])) {
-                        Some(fresh) if !fresh.is_empty() => versions = merged(&versions, fresh),
-                        _ => return Err(error),
-                    }
-                }
+                Err(error) => error,
+            };
+            match super::fresh_versions(&error).filter(|_| refused(&error, &["BALANCE_CHANGED"])) {
+                Some(fresh) if !fresh.is_empty() => versions = merged(&versions, fresh),
+                _ => return Err(error),
             }
+            let tried = Tried { request_id: request_id.clone(), versions: versions.clone() };
+            let written = self.change(&call.context, order.id, move |_, mut order| {
+                order.benefit.tried = Some(tried.clone());
+                Box::pin(async move { Ok(Some((order, Vec::new()))) })
+            });
+            written.await.map_err(|_| CallError::Unavailable)?;
         }
         Err(CallError::Unavailable)
     }

@@ -112,8 +112,7 @@ impl Reprice {
             return Ok(None);
         }
         let revision = order.revision + 1;
-        let versions = priced.versions.clone();
-        let posted = self.0.post_fresh(context, call.request_id, order, revision, &movements, versions).await;
+        let posted = self.0.post_fresh(call, context, order, revision, &movements, &priced.versions).await;
         // A repricing is never given up: the goods are back, so the benefit must follow.
         let posting = posted.map_err(|_| StepError::Retry("REPRICE_REFUSED"))?.posting_id;
         let legs = kept_legs(priced, nothing);
