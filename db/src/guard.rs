@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn without_the_guard_a_dropped_begin_swallows_an_acknowledged_insert() {
         let Some((_database, db, observer)) = prepared().await else { return };
-        assert!(lost_inserts(&db, false, &observer, 20).await > 0);
+        assert!(lost_inserts(&db, false, &observer, 300).await > 0);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
