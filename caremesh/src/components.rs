@@ -89,7 +89,7 @@ macro_rules! starts {
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(SystemIds),
             };
-            let started = $service::Service::start(config, parts, &life).await;
+            let started = $service::start(config, parts, &life).await;
             let service = started.map_err(|error| match error {
                 $service::Error::Server(error) => explain_server($component, error),
                 other => anyhow!(other),

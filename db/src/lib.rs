@@ -15,6 +15,7 @@
 //! | `feed.rs` | the relay that places events, the feed, consumers with dead letters |
 //! | `process.rs` | flows across services as rows, their runner, and their rehearsal for tests |
 //! | `keys.rs` | keys of a service and of each person |
+//! | `host.rs` | what every service does alike around its domain: opening, serving, ending, an operator's commands |
 //! | `batch.rs` | [`Batch`]: many changes, one round trip |
 //! | `observe.rs` | spans and counts per statement, without SQL text |
 //! | `migration.rs` | the shared tables; `migrate` and `check_schema` |
@@ -57,6 +58,7 @@ mod error;
 pub mod faults;
 pub mod feed;
 mod guard;
+pub mod host;
 mod idempotency;
 pub mod keys;
 pub mod migration;

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 
 use caremesh_db::Config as DbConfig;
+use caremesh_db::host::Stores;
 use caremesh_mesh::client::ClientConfig;
 use caremesh_mesh::config::ServerConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::search::meilisearch::MeilisearchConfig;
+use crate::service::NAME;
 
 /// How svc-pharmacy runs.
 #[derive(Debug, Clone, Deserialize)]
@@ -132,16 +134,17 @@ impl Config {
         Ok(())
     }
 
-    /// The service's own database.
+    /// Where the service keeps what it knows.
     #[must_use]
-    pub fn database(&self) -> DbConfig {
-        self.store(&self.database_url)
-    }
-
-    /// The store of data keys.
-    #[must_use]
-    pub fn keys(&self) -> DbConfig {
-        self.store(&self.keys_url)
+    pub fn stores(&self) -> Stores {
+        Stores {
+            service: NAME,
+            database: self.store(&self.database_url),
+            keys: self.store(&self.keys_url),
+            key_file: self.key_file.clone(),
+            audit_key_file: self.audit_key_file.clone(),
+            audit_checkpoint_file: self.audit_checkpoint_file.clone(),
+        }
     }
 
     fn store(&self, url: &SecretString) -> DbConfig {

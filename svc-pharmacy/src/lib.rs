@@ -29,6 +29,6 @@ mod worker;
 pub use app::import_reference::ReferenceReport;
 pub use config::{Config, ConfigError, PaymentConfig, PaymentProvider, SearchConfig};
 pub use service::{
-    Error, NAME, Parts, Service, import_medications, import_reference, key_store, migrate, serve,
-    verify_audit, verify_stock,
+    Error, NAME, Parts, Service, import_medications, import_reference, key_store, migrate, serve, start,
+    start_paying, start_rehearsed, verify_audit, verify_stock,
 };

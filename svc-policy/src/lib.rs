@@ -21,4 +21,6 @@ pub mod store;
 mod worker;
 
 pub use config::{Config, ConfigError};
-pub use service::{Error, NAME, Parts, Service, key_store, migrate, serve, verify_audit, verify_ledger};
+pub use service::{
+    Error, NAME, Parts, Service, key_store, migrate, serve, start, verify_audit, verify_ledger,
+};

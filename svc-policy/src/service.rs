@@ -4,18 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caremesh_db::audit::{AuditReport, CheckpointLog, Recorder, Signer};
-use caremesh_db::keys::{KeyProvider, KeyStore, LocalKeys, PersonKeys, Secrets};
-use caremesh_db::{Db, Error as DbError, Parts as DbParts, Progress};
-use caremesh_kernel::{Clock, IdSource, Uuid};
-use caremesh_mesh::health::Probe;
-use caremesh_mesh::identity::SpiffeId;
-use caremesh_mesh::page::PageTokens;
-use caremesh_mesh::policy::Purpose;
-use caremesh_mesh::server::{Running, ServerBuilder, ServerError, ServerParts, Transport};
-use caremesh_mesh::tls::WorkloadIdentity;
-use caremesh_mesh::{Authenticator, CallContext, Deadline, Lifecycle};
-use futures::future::BoxFuture;
+use caremesh_db::audit::AuditReport;
+use caremesh_db::host::{self, WATCHED};
+use caremesh_db::keys::KeyStore;
+use caremesh_db::{Error as DbError, Progress};
+use caremesh_mesh::Lifecycle;
+use caremesh_mesh::server::{ServerBuilder, ServerError};
 
 use crate::app::App;
 use crate::app::load_plans::{self, LoadError};
@@ -25,15 +19,13 @@ use crate::migration::{KeyMigrator, Migrator};
 use crate::store::ledger::{LedgerReport, verify};
 use crate::{grpc, worker};
 
+pub use caremesh_db::host::{Parts, Service};
+
 /// The service's name in the mesh.
 pub const NAME: &str = "svc-policy";
 
-/// Time that verifying may take: somebody watches it, and may end it.
-const VERIFY: Duration = Duration::from_secs(24 * 3600);
-/// Time that starting and migrating may take.
+/// Time that publishing the plans may take.
 const START: Duration = Duration::from_secs(600);
-/// Time that transactions under way may take at the end.
-const LAST: Duration = Duration::from_secs(10);
 
 /// Why the service does not start, or a command of it fails.
 #[derive(Debug, thiserror::Error)]
@@ -56,97 +48,41 @@ pub enum Error {
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The workload's certificate names no service.
-    #[error("the workload has no SPIFFE id")]
-    Identity,
-    /// The library refuses a key.
-    #[error("a key was refused")]
-    Key,
 }
 
-/// What the service takes from its surroundings.
-pub struct Parts {
-    /// Its certificate and the authorities it trusts.
-    pub workload: WorkloadIdentity,
-    /// Who tells who calls.
-    pub authenticator: Arc<dyn Authenticator>,
-    /// Renders the process's metrics.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Gives instants.
-    pub clock: Arc<dyn Clock>,
-    /// Gives ids.
-    pub ids: Arc<dyn IdSource>,
-}
-
-/// The service, running.
-pub struct Service {
-    running: Running,
-    db: Db,
-    keys: Db,
-}
-
-impl Service {
-    /// Opens the stores (their schema must be this release's), publishes the plans, and serves until `life` ends.
-    ///
-    /// # Errors
-    /// [`Error`]: whatever is wrong is found here, before the first call.
-    pub async fn start(config: Config, parts: Parts, life: &Lifecycle) -> Result<Self, Error> {
-        config.check()?;
-        let workload = parts.workload.id();
-        let provider: Arc<dyn KeyProvider> = Arc::new(LocalKeys::open_or_create(&config.key_file)?);
-        let secrets = Secrets::derive(provider.as_ref(), NAME).await?;
-        let db = open(&config, &parts, Some(secrets.clone())).await?;
-        let keys = Db::connect_with(config.keys(), db_parts(&parts, None)).await?;
-        db.check_schema::<Migrator>().await?;
-        keys.check_schema::<KeyMigrator>().await?;
-
-        let plans = Arc::new(catalogue(config.plans_folder.as_deref())?);
-        load_plans::run(&db, &process(&workload, "load_plans", START), &plans).await?;
-        let pages = PageTokens::new(&page_key(provider.as_ref()).await?, Arc::clone(&parts.clock))
-            .map_err(|_| Error::Key)?;
-        let app = App {
-            db: db.clone(),
-            plans,
-            secrets,
-            keys: PersonKeys::new(&keys, provider, NAME),
-            clock: Arc::clone(&parts.clock),
-            ids: Arc::clone(&parts.ids),
-        };
-        let signer = Arc::new(Signer::open_or_create(&config.audit_key_file)?);
-        let log = CheckpointLog::in_file(&config.audit_checkpoint_file);
-        worker::start(&app, &workload, signer, log, Duration::from_millis(config.sweep_ms), life);
-        let most = config.server.http2.max_message_bytes;
-        let server = ServerBuilder::new(server_parts(config, parts, &db, &keys));
-        let running = grpc::add_to(server, app, pages, most).start(life).await?;
-        Ok(Self { running, db, keys })
-    }
-
-    /// Where gRPC is served.
-    #[must_use]
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.running.address
-    }
-
-    /// Where health and metrics are served.
-    #[must_use]
-    pub fn admin_address(&self) -> std::net::SocketAddr {
-        self.running.admin_address
-    }
-
-    /// Waits for the end: calls drained, then the transactions under way, then the pools.
-    pub async fn ended(self) {
-        self.running.ended().await;
-        self.db.drain(LAST).await;
-        self.keys.drain(LAST).await;
-    }
+/// Opens the stores (their schema must be this release's), publishes the plans, and serves until `life` ends.
+///
+/// # Errors
+/// [`Error`]: whatever is wrong is found here, before the first call.
+pub async fn start(config: Config, parts: Parts, life: &Lifecycle) -> Result<Service, Error> {
+    config.check()?;
+    let workload = parts.workload.id();
+    let stores = config.stores().open::<Migrator, KeyMigrator>(&parts).await?;
+    let plans = Arc::new(catalogue(config.plans_folder.as_deref())?);
+    load_plans::run(&stores.db, &host::process(&workload, "load_plans", START), &plans).await?;
+    let app = App {
+        db: stores.db.clone(),
+        plans,
+        secrets: stores.secrets.clone(),
+        keys: stores.person_keys(),
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+    };
+    let stop = stores.start_workers(&workload, life);
+    worker::start(&app, &workload, Duration::from_millis(config.sweep_ms), stop, life);
+    let most = config.server.http2.max_message_bytes;
+    let around = stores.server_parts(config.server, caremesh_proto::FILE_DESCRIPTOR_SET, parts);
+    let server = grpc::add_to(ServerBuilder::new(around), app, Arc::clone(&stores.pages), most);
+    let running = server.start(life).await?;
+    Ok(stores.serving(running))
 }
 
 /// Starts the service and waits for its end.
 ///
 /// # Errors
-/// As [`Service::start`].
+/// As [`start`].
 pub async fn serve(config: Config, parts: Parts, life: &Lifecycle) -> Result<(), Error> {
-    let service = Service::start(config, parts, life).await?;
+    let service = start(config, parts, life).await?;
     tracing::info!(server.address = %service.address(), "svc-policy listens.");
     service.ended().await;
     Ok(())
@@ -158,13 +94,7 @@ pub async fn serve(config: Config, parts: Parts, life: &Lifecycle) -> Result<(),
 /// [`Error::Store`].
 pub async fn migrate(config: &Config) -> Result<(), Error> {
     config.check()?;
-    let db = Db::connect(config.database()).await?;
-    db.migrate::<Migrator>().await?;
-    let keys = Db::connect(config.keys()).await?;
-    keys.migrate::<KeyMigrator>().await?;
-    db.drain(LAST).await;
-    keys.drain(LAST).await;
-    Ok(())
+    Ok(config.stores().migrate::<Migrator, KeyMigrator>().await?)
 }
 
 /// Replays every posting and compares with the balances; tells `progress` how many accounts are done.
@@ -172,11 +102,13 @@ pub async fn migrate(config: &Config) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Store`] when the database cannot be read. A difference is an answer, not an error.
 pub async fn verify_ledger(config: &Config, progress: Progress<'_>) -> Result<LedgerReport, Error> {
-    let db = Db::connect(config.database()).await?;
-    db.check_schema::<Migrator>().await?;
-    let report = verify(&db.read(&command("verify_ledger")?), db.kind(), progress).await;
-    db.drain(LAST).await;
-    Ok(report?)
+    let verified = config
+        .stores()
+        .command::<Migrator, _>("verify_ledger", WATCHED, async |db, context| {
+            verify(&db.read(&context), db.kind(), progress).await
+        })
+        .await?;
+    Ok(verified?)
 }
 
 /// The store of data keys, for what an operator does with it beside the service.
@@ -185,8 +117,7 @@ pub async fn verify_ledger(config: &Config, progress: Progress<'_>) -> Result<Le
 /// [`Error::Store`] when the key file or the database cannot be used.
 pub async fn key_store(config: &Config) -> Result<KeyStore, Error> {
     config.check()?;
-    let context = command("keys")?;
-    Ok(KeyStore::open::<KeyMigrator>(config.keys(), &config.key_file, NAME, context).await?)
+    Ok(config.stores().key_store::<KeyMigrator>().await?)
 }
 
 /// Recomputes the chain of the audit trail and compares it with the published checkpoints; tells `progress` how many lines
@@ -195,21 +126,7 @@ pub async fn key_store(config: &Config) -> Result<KeyStore, Error> {
 /// # Errors
 /// [`Error::Store`] when database, key or checkpoints cannot be read. A broken link is an answer, not an error.
 pub async fn verify_audit(config: &Config, progress: Progress<'_>) -> Result<AuditReport, Error> {
-    let db = Db::connect(config.database()).await?;
-    db.check_schema::<Migrator>().await?;
-    let published = CheckpointLog::in_file(&config.audit_checkpoint_file).read()?;
-    let verifier = Signer::open_or_create(&config.audit_key_file)?.verifier();
-    let report = db.verify_audit(&command("verify_audit")?, &published, &verifier, progress).await;
-    db.drain(LAST).await;
-    Ok(report?)
-}
-
-async fn open(config: &Config, parts: &Parts, secrets: Option<Secrets>) -> Result<Db, Error> {
-    Ok(Db::connect_with(config.database(), db_parts(parts, secrets)).await?)
-}
-
-fn db_parts(parts: &Parts, secrets: Option<Secrets>) -> DbParts {
-    DbParts { clock: Arc::clone(&parts.clock), ids: Arc::clone(&parts.ids), secrets, ..DbParts::default() }
+    Ok(config.stores().verify_audit::<Migrator>(progress).await?)
 }
 
 /// The plans that ship with the product, and those of a folder: its files, and those of its folder `jurisdictions`.
@@ -235,49 +152,4 @@ fn read_into(files: &mut Vec<(String, String)>, folder: &Path, prefix: &str) -> 
         }
     }
     Ok(())
-}
-
-/// All replicas derive the same key, so that a page token of one is good at another.
-async fn page_key(provider: &dyn KeyProvider) -> Result<[u8; 32], Error> {
-    let key = provider.derive("svc-policy page tokens").await?;
-    key.as_slice().try_into().map_err(|_| Error::Key)
-}
-
-fn server_parts(config: Config, parts: Parts, db: &Db, keys: &Db) -> ServerParts {
-    let probe = |name, db: &Db| Arc::new(StoreProbe { name, db: db.clone() }) as Arc<dyn Probe>;
-    ServerParts {
-        name: NAME.to_owned(),
-        config: config.server,
-        descriptor_set: caremesh_proto::FILE_DESCRIPTOR_SET,
-        transport: Transport::MutualTls(parts.workload),
-        authenticator: parts.authenticator,
-        audit: Arc::new(Recorder::start(db)),
-        probes: vec![probe("database", db), probe("keys", keys)],
-        metrics: parts.metrics,
-    }
-}
-
-struct StoreProbe {
-    name: &'static str,
-    db: Db,
-}
-
-impl Probe for StoreProbe {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn is_up(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.db.ping().await.is_ok() })
-    }
-}
-
-fn process(workload: &SpiffeId, name: &str, limit: Duration) -> CallContext {
-    CallContext::for_process(workload.clone(), name, Purpose::Operations, Uuid::nil(), Deadline::after(limit))
-}
-
-/// The context of an operator's command on the machine itself, where no certificate is at hand.
-fn command(name: &str) -> Result<CallContext, Error> {
-    let workload = SpiffeId::new("caremesh.local", NAME).map_err(|_| Error::Identity)?;
-    Ok(process(&workload, name, VERIFY))
 }

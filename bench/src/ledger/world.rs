@@ -81,7 +81,7 @@ impl Surroundings {
             ids: Arc::new(SystemIds),
         };
         let life = Lifecycle::new();
-        let service = Service::start(self.config(database_url, clients), parts, &life).await?;
+        let service = caremesh_svc_policy::start(self.config(database_url, clients), parts, &life).await?;
         let server = Server { name: NAME.to_owned(), address: address(&service) };
         Ok(World { around: self, server, life, service })
     }

@@ -86,7 +86,7 @@ impl<'a> Shop<'a> {
         };
         let life = Lifecycle::new();
         let config = config(around, database_url, Some(policy), clients);
-        let service = Service::start(config, parts, &life).await?;
+        let service = caremesh_svc_pharmacy::start(config, parts, &life).await?;
         let server = Server { name: NAME.to_owned(), address: service.address() };
         Ok(Self { around, server, life, service })
     }

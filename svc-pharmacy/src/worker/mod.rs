@@ -1,13 +1,11 @@
-//! What svc-pharmacy does without being called: telling its outbox, sealing its audit trail, sweeping what has
-//! expired and old idempotency rows. Each part may be repeated and may run on several replicas.
+//! What svc-pharmacy does without being called, beside what every service does: following its catalogue, going on with
+//! processes, sweeping what has expired and old idempotency rows. Each part may be repeated and may run on several replicas.
 
 mod follow;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use caremesh_db::audit::{CheckpointLog, Sealer, Signer};
-use caremesh_db::feed::Relay;
 use caremesh_db::process::{Flow, Runner};
 use caremesh_mesh::identity::SpiffeId;
 use caremesh_mesh::policy::Purpose;
@@ -21,28 +19,15 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Idempotency rows that one round removes at most.
 const PURGED: u32 = 1_000;
 
-/// Starts every worker; they end with the life of the service.
+/// Starts the service's own workers; they end when `stop` says so.
 pub(crate) fn start(
     app: &App,
     workload: &SpiffeId,
     flows: Vec<Arc<dyn Flow>>,
-    signer: Arc<Signer>,
-    log: CheckpointLog,
     sweep: Duration,
+    stop: CancellationToken,
     life: &Lifecycle,
 ) {
-    let stop = CancellationToken::new();
-    let (ending, told) = (life.ending(), stop.clone());
-    life.spawn(async move {
-        ending.await;
-        told.cancel();
-    });
-    let relay = Relay::new(&app.db, workload.clone());
-    let until = stop.clone();
-    life.spawn(async move { relay.run(until).await });
-    let sealer = Sealer::new(&app.db, workload.clone(), signer, Arc::new(log));
-    let until = stop.clone();
-    life.spawn(async move { sealer.run(until).await });
     life.spawn(follow::following(app.clone(), workload.clone(), stop.clone()));
     let runner = Runner::new(&app.db, workload.clone(), flows);
     let until = stop.clone();

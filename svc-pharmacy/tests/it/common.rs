@@ -65,7 +65,7 @@ pub(crate) struct World {
     /// Lets steps of processes fail, on demand.
     pub(crate) stage: Stage,
     life: Lifecycle,
-    _services: (Service, policy::Service),
+    _services: (Service, Service),
     _databases: [TestDatabase; 4],
     _folder: tempfile::TempDir,
 }
@@ -90,7 +90,7 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
     let life = Lifecycle::new();
 
     let policy_config = policy_config(&databases[2], &databases[3], folder.path());
-    let policy_parts = policy::Parts {
+    let policy_parts = Parts {
         workload: mesh.authority.workload(policy::NAME).expect("a workload"),
         authenticator: Arc::new(
             Identity::new(&mesh.issuer.config(), Arc::new(SystemClock)).expect("identity"),
@@ -99,8 +99,7 @@ pub(crate) async fn world(kind: DatabaseKind) -> Option<World> {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
     };
-    let beside =
-        policy::Service::start(policy_config.clone(), policy_parts, &life).await.expect("svc-policy");
+    let beside = policy::start(policy_config.clone(), policy_parts, &life).await.expect("svc-policy");
     let link = FaultProxy::before(beside.address()).await.expect("a link");
     let config = config(&databases[0], &databases[1], folder.path(), &link);
     let bank = LocalPayments::default();
@@ -183,14 +182,16 @@ async fn start(
         ids: Arc::new(SystemIds),
     };
     let (bank, wrap) = (Arc::new(bank.clone()), |flow| stage.wrap(flow));
-    Service::start_rehearsed(config.clone(), parts, bank, wrap, life).await.expect("the service starts")
+    caremesh_svc_pharmacy::start_rehearsed(config.clone(), parts, bank, wrap, life)
+        .await
+        .expect("the service starts")
 }
 
 impl World {
     /// Changes the database behind the service's back; what the database refuses is the answer.
     pub(crate) async fn run(&self, sql: String) -> Result<(), caremesh_db::Error> {
         use sea_orm::ConnectionTrait as _;
-        let db = Db::connect(self.config.database()).await.expect("the store");
+        let db = Db::connect(self.config.stores().database).await.expect("the store");
         let context = caremesh_testkit::identity::context_of_service(NAME);
         let changed = db.write(&context, move |tx| {
             let sql = sql.clone();
@@ -202,7 +203,7 @@ impl World {
     /// The bytes of a column as they are stored.
     pub(crate) async fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
         use sea_orm::{ConnectionTrait as _, Statement};
-        let db = Db::connect(self.config.database()).await.expect("the store");
+        let db = Db::connect(self.config.stores().database).await.expect("the store");
         let reader = db.read(&caremesh_testkit::identity::context_of_service(NAME));
         let statement = Statement::from_string(reader.get_database_backend(), sql);
         let rows = reader.query_all_raw(statement).await.expect("rows");
@@ -224,7 +225,7 @@ impl World {
     /// Changes the database behind the service's back.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use sea_orm::ConnectionTrait as _;
-        let db = Db::connect(self.config.database()).await.expect("the store");
+        let db = Db::connect(self.config.stores().database).await.expect("the store");
         let context = caremesh_testkit::identity::context_of_service(NAME);
         let changed = db.write(&context, move |tx| {
             Box::pin(async move { Ok::<_, caremesh_db::Error>(tx.execute_unprepared(sql).await.map(drop)?) })

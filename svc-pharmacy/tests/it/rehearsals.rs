@@ -179,7 +179,7 @@ impl House {
         let (family, shop) = (world.family().await, world.order_shop().await);
         let product = world.product(STRIP, "OVER_THE_COUNTER").await;
         world.receive(&shop, &product, TABLETS).await;
-        let store = Db::connect(world.config.database()).await.expect("the store");
+        let store = Db::connect(world.config.stores().database).await.expect("the store");
         Self { world, family, shop, product, store }
     }
 

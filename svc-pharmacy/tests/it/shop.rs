@@ -100,7 +100,7 @@ impl World {
              'Tablet', 'Oral', 'strip of 10 tablets', 'Maker', '', '{class}', '', {strip_minor}, 'NGN', '', 0, NULL, '', '', \
              1, 0, 0)"
         );
-        let db = caremesh_db::Db::connect(self.config.database()).await.expect("the store");
+        let db = caremesh_db::Db::connect(self.config.stores().database).await.expect("the store");
         let context = caremesh_testkit::identity::context_of_service("svc-pharmacy");
         let written = db.write(&context, move |tx| {
             let sql = sql.clone();

@@ -46,10 +46,10 @@ struct Door {
 pub(crate) fn add_to(
     server: ServerBuilder,
     app: App,
-    pages: PageTokens,
+    pages: Arc<PageTokens>,
     max_message_bytes: usize,
 ) -> ServerBuilder {
-    let door = Door { app, pages: Arc::new(pages) };
+    let door = Door { app, pages };
     let most = max_message_bytes;
     server
         .add(offer!(PlanServiceServer, door.clone(), most))

@@ -133,7 +133,7 @@ async fn try_start(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
     };
-    Service::start(config.clone(), parts, life).await
+    caremesh_svc_policy::start(config.clone(), parts, life).await
 }
 
 impl World {
@@ -159,7 +159,7 @@ impl World {
     /// Changes the database behind the service's back.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use sea_orm::ConnectionTrait as _;
-        let db = Db::connect(self.config.database()).await.expect("the store");
+        let db = Db::connect(self.config.stores().database).await.expect("the store");
         let context = caremesh_testkit::identity::context_of_service("svc-policy");
         let changed = db.write(&context, move |tx| {
             Box::pin(async move { Ok::<_, caremesh_db::Error>(tx.execute_unprepared(sql).await.map(drop)?) })

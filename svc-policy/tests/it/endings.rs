@@ -126,7 +126,7 @@ async fn posted_and_cancelled(world: &World, opens: bool, gate: Option<(&Db, &'s
 for_each_database! { with world;
     async fn a_posting_that_read_cover_before_a_cancellation_is_netted_or_refused(world: World) {
         if world.config.database_url.expose_secret().starts_with("postgres") {
-            let db = Db::connect(world.config.database()).await.expect("the store");
+            let db = Db::connect(world.config.stores().database).await.expect("the store");
             // Held up after its reading, or in the middle of its writing.
             for lock in ["LOCK TABLE account IN SHARE MODE", "LOCK TABLE posting IN SHARE MODE"] {
                 for opens in [true, false] {
