@@ -1,5 +1,6 @@
 //! What every store needs, once: pools, owned transactions, batches, idempotency, outbox and feed, process rows, audit,
-//! field keys and the migrations of the tables that these use. Knows no domain, no transport and no service.
+//! field keys and the migrations of the tables that these use. Knows no domain and no service; of transport, only
+//! `host.rs` knows, which puts a service's stores and its server together.
 //!
 //! # Map
 //!
