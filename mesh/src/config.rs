@@ -95,9 +95,7 @@ pub struct Http2Config {
     /// Streams a client may have open.
     pub max_concurrent_streams: u32,
     /// Streams that the client reset before they were accepted, after which the connection is closed
-    /// (CVE-2023-44487). hyper's 20 is too few for a search box that cancels at every key, and who connects here is a
-    /// workload with a certificate: the gateway carries what all its callers cancel over a few connections, and a machine
-    /// that is busy for a moment must not cut them all off.
+    /// (CVE-2023-44487). hyper's 20 is too few for a search box that cancels at every key.
     pub max_pending_accept_reset_streams: usize,
     /// Streams that this server reset, after which the connection is closed (RUSTSEC-2024-0003).
     pub max_local_error_reset_streams: usize,
@@ -120,7 +118,7 @@ impl Default for Http2Config {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 512,
-            max_pending_accept_reset_streams: 1_000,
+            max_pending_accept_reset_streams: 200,
             max_local_error_reset_streams: 2_048,
             max_header_list_bytes: 32 * 1024,
             max_message_bytes: 4 * 1024 * 1024,

@@ -93,7 +93,8 @@ async fn many_refused_calls_on_one_connection_do_not_close_it() {
 #[tokio::test]
 async fn a_storm_of_cancelled_calls_does_not_take_the_upstream_from_others() {
     // Every cancel resets a stream on the connection that all callers share; h2 closes a connection
-    // whose peer resets too much before the server has looked.
+    // whose peer resets too much before the server has looked. Each burst is beyond hyper's own 20; a few of them
+    // together, on a machine that is busy for a moment, are within the 200 of a service.
     let (world, _probe) = World::with_probe_and(|config| {
         config.limits.address_rate = rate(100_000, 100_000);
         config.limits.principal_rate = rate(100_000, 100_000);
@@ -106,7 +107,7 @@ async fn a_storm_of_cancelled_calls_does_not_take_the_upstream_from_others() {
         for _ in 0..20 {
             let client = Connection::open(&world).await;
             let calls =
-                (0..100).map(|_| client.unary("Echo", crate::probe::Ask { delay_ms: 1_000, ..ask("") }));
+                (0..40).map(|_| client.unary("Echo", crate::probe::Ask { delay_ms: 1_000, ..ask("") }));
             let cut = Duration::from_millis(15);
             let _ = tokio::time::timeout(cut, futures::future::join_all(calls)).await;
         }
